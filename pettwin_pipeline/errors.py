@@ -1,0 +1,54 @@
+"""What can go wrong, and what the caller can do about it.
+
+One tree, in one place. A `PettwinError` is for people: its text says what is wrong and how to mend
+it, in one line, and the command line shows nothing else (exit code 2). Programming mistakes are not
+in this tree and keep their tracebacks.
+"""
+
+
+class PettwinError(Exception):
+    """Something that the person at the keyboard can mend; the text says how."""
+
+
+class SettingsError(PettwinError):
+    """A setting is unknown or has a wrong value: change the environment variable that it names."""
+
+
+class BrokerUnreachableError(PettwinError):
+    """No broker answers: start one with `pettwin up`, or set KAFKA_BOOTSTRAP_SERVERS."""
+
+
+class BrokerRefusedError(PettwinError):
+    """The broker answers but refuses: wrong credentials, protocol or rights."""
+
+
+class TopicMissingError(PettwinError):
+    """A topic does not exist: `pettwin topics create` makes it."""
+
+
+class DeliveryFailedError(PettwinError):
+    """Messages were not acknowledged by the broker: look at the broker, then send them again."""
+
+
+class RangeNotReadError(PettwinError):
+    """The exact offset range could not be read to its end in time: the range is tried again."""
+
+
+class LeaseLostError(PettwinError):
+    """Another run holds the lane now: this run may write nothing more."""
+
+
+class UnknownFormatError(PettwinError):
+    """A kept file or table has a version that this release does not know: upgrade, or restore."""
+
+
+class UndeclaredPointError(PettwinError):
+    """A metric, tag or value that is not in the metric catalogue: declare it there first."""
+
+
+class InputFileError(PettwinError):
+    """A file of the user's has no usable column or cannot be read."""
+
+
+class StackError(PettwinError):
+    """A part of the local stack could not be started or died; the text names it and its log."""

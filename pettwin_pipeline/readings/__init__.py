@@ -1,0 +1,1 @@
+"""What a collar says: decoding, ranges, rejects, the simulator, recorded sessions. Pure."""

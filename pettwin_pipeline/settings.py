@@ -1,0 +1,350 @@
+"""The only reader of the environment: every setting, and which services are real and which local.
+
+A setting is one environment variable (or a line in `.env` of the current folder). A wrong value is
+an error that names the variable, the value and what is allowed; an unknown `PETTWIN_...` is an
+error as well, because a misspelt setting that is silently ignored costs a night. Secrets are `SecretStr` and never print. Knows no service, only addresses and keys.
+"""
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+import platformdirs
+from dotenv import dotenv_values
+from pydantic import (
+    AwareDatetime,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pettwin_pipeline import __version__
+from pettwin_pipeline.errors import BrokerUnreachableError, SettingsError
+from pettwin_pipeline.state import StateFolder, find_state_root
+
+DATADOG_SITES: Final = (
+    "datadoghq.com",
+    "us3.datadoghq.com",
+    "us5.datadoghq.com",
+    "datadoghq.eu",
+    "ap1.datadoghq.com",
+    "ap2.datadoghq.com",
+    "ddog-gov.com",
+)
+DatadogSite = Literal[
+    "datadoghq.com",
+    "us3.datadoghq.com",
+    "us5.datadoghq.com",
+    "datadoghq.eu",
+    "ap1.datadoghq.com",
+    "ap2.datadoghq.com",
+    "ddog-gov.com",
+]
+SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+OWN_PREFIX: Final = "PETTWIN_"
+"""Variables with this prefix are ours: one that no setting has is refused."""
+SHARED_PREFIX: Final = "KAFKA_"
+"""Others use this prefix too (KAFKA_HEAP_OPTS): refused only where it looks misspelt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where the broker is and what can be expected of it."""
+
+    bootstrap: str
+    kind: Literal["kafka", "embedded"]
+    epoch: str
+    """Given for the embedded broker; empty for Kafka, whose topic id is asked of the broker."""
+    source: str
+    """Where the address comes from, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One line of "what is real and what is local"."""
+
+    name: str
+    state: Literal["real", "local", "none"]
+    detail: str
+
+
+class Settings(BaseSettings):
+    """Every setting of the pipeline, checked. `Settings.load()` reads them."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        env_ignore_empty=True,
+    )
+
+    # Kafka
+    kafka_bootstrap_servers: str | None = Field(
+        None, description="host:port[,host:port]; absent: the broker of `pettwin up`"
+    )
+    kafka_security_protocol: SecurityProtocol = Field(
+        "PLAINTEXT", description="SASL_SSL for Confluent Cloud; the default once a username is set"
+    )
+    kafka_sasl_mechanism: SaslMechanism = Field("PLAIN", description="PLAIN for Confluent Cloud")
+    kafka_sasl_username: str | None = Field(None, description="a Confluent Cloud API key")
+    kafka_sasl_password: SecretStr | None = Field(None, description="and its secret")
+    kafka_ssl_ca_location: str | None = Field(
+        None, description="a file of CA certificates, where the system's do not do"
+    )
+    kafka_topic: str = Field("pet-health-stream", description="readings")
+    kafka_alerts_topic: str = Field("pet-health-alerts", description="alerts")
+    kafka_labels_topic: str = Field("pet-health-labels", description="labels")
+    kafka_dead_letter_topic: str = Field("", description="absent: the topic of readings + .dlq")
+    kafka_consumer_group: str = Field(
+        "pettwin-pipeline", description="whose offsets are committed; ours alone"
+    )
+    kafka_timeout_s: float = Field(10.0, gt=0, le=300, description="of one call to the broker")
+
+    # Datadog
+    dd_api_key: SecretStr | None = Field(None, description="sends metrics over HTTP")
+    dd_app_key: SecretStr | None = Field(None, description="reads and writes dashboards, monitors")
+    dd_site: DatadogSite = Field("datadoghq.com", description="the site of the account")
+    dd_agent_host: str | None = Field(None, description="host of an Agent (DogStatsD over UDP)")
+    dd_dogstatsd_port: int = Field(8125, ge=1, le=65535, description="its port")
+    dd_dogstatsd_url: str | None = Field(
+        None, description="udp://host:port or unix:///path, instead of host and port"
+    )
+    datadog_host: str | None = Field(
+        None, description="address of the API, instead of DD_SITE's: a proxy or a local server"
+    )
+    dd_env: str = Field("dev", pattern=r"^[a-z][a-z0-9_.-]{0,63}$", description="tag env")
+    dd_service: str = Field(
+        "pettwin-pipeline", pattern=r"^[a-z][a-z0-9_.-]{0,63}$", description="tag service"
+    )
+    dd_version: str = Field(__version__, description="tag version")
+
+    # Google
+    google_cloud_project: str | None = Field(None, description="Gemini through Vertex AI")
+    google_cloud_location: str = Field("global", description="its location")
+    gemini_api_key: SecretStr | None = Field(None, description="Gemini through the Gemini API")
+    gemini_model: str = Field("gemini-3.8-flash", description="the model that judges")
+    gemini_base_url: str | None = Field(None, description="a proxy or a local server")
+
+    # The pipeline
+    pettwin_state_dir: Path | None = Field(
+        None, description="absent: .pettwin beside workspace.yaml, else the user's state folder"
+    )
+    pettwin_ledger_url: str | None = Field(
+        None, description="SQLAlchemy URL; absent: SQLite in the state folder"
+    )
+    pettwin_data_url: str | None = Field(
+        None, description="readings, scores, baselines (any fsspec path); absent: the state folder"
+    )
+    pettwin_batch_interval_s: int = Field(
+        30, ge=5, le=3600, description="seconds between looks at the stream"
+    )
+    pettwin_batch_max_readings: int = Field(
+        200_000, ge=1, le=10_000_000, description="most messages of one batch"
+    )
+    pettwin_lanes: int = Field(1, ge=1, le=64, description="runs that may work at the same time")
+    pettwin_lease_s: int = Field(
+        60, ge=10, le=3600, description="a lane is held this long unrenewed"
+    )
+    pettwin_start: Literal["earliest", "latest"] | AwareDatetime = Field(
+        "earliest", description="where a topic is begun that was never read: or a time, ISO 8601"
+    )
+    pettwin_max_age_h: float = Field(
+        168.0, gt=0, description="older against its Kafka timestamp: rejected as too_old"
+    )
+    pettwin_max_ahead_s: float = Field(
+        300.0, gt=0, description="newer against its Kafka timestamp: rejected as too_new"
+    )
+    pettwin_metrics: Literal["auto", "dogstatsd", "http", "none"] = Field(
+        "auto", description="how points travel; auto: Agent, else API key, else counted only"
+    )
+    pettwin_metric_namespace: str = Field(
+        "", pattern=r"^([a-zA-Z][a-zA-Z0-9_.]{0,40})?$", description="put before every metric name"
+    )
+    pettwin_watch_pets: str = Field(
+        "", description="pet ids, comma separated: up to 50 get gauges of their own"
+    )
+
+    @field_validator("pettwin_state_dir", mode="after")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value else None
+
+    @field_validator("dd_dogstatsd_url", mode="after")
+    @classmethod
+    def _dogstatsd_scheme(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("udp://", "unix://")):
+            raise ValueError("allowed: udp://host:port or unix:///path/to/socket")
+        return value
+
+    @field_validator("datadog_host", "gemini_base_url", mode="after")
+    @classmethod
+    def _http_scheme(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("allowed: an address that begins with http:// or https://")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sasl_by_username(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("kafka_sasl_username"):
+            data.setdefault("kafka_security_protocol", "SASL_SSL")
+        return data
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if (self.kafka_sasl_username is None) != (self.kafka_sasl_password is None):
+            raise ValueError("KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD go together: set both")
+        if self.pettwin_metrics == "http" and self.dd_api_key is None:
+            raise ValueError("PETTWIN_METRICS=http needs DD_API_KEY")
+        return self
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Read the environment and `.env`.
+
+        Args:
+            environ: instead of the process's environment and `.env`; for tests.
+
+        Raises:
+            SettingsError: a setting is unknown or wrong; one line for each of them.
+        """
+        given = {**dotenv_values(".env"), **os.environ} if environ is None else environ
+        _refuse_unknown(given)
+        try:
+            if environ is None:
+                return cls()
+            return cls(_env_file=None, **_by_field(environ))
+        except ValidationError as error:
+            raise SettingsError("\n".join(_explain(error))) from None
+
+    @property
+    def state(self) -> StateFolder:
+        """The folder of everything that is kept on disk, absolute."""
+        root = self.pettwin_state_dir or find_state_root(
+            Path.cwd(), Path(platformdirs.user_state_dir("pettwin", appauthor=False))
+        )
+        return StateFolder(root.absolute())
+
+    @property
+    def dead_letter_topic(self) -> str:
+        """Where rejects go."""
+        return self.kafka_dead_letter_topic or f"{self.kafka_topic}.dlq"
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """All topics: readings, alerts, labels, dead letters."""
+        return (
+            self.kafka_topic,
+            self.kafka_alerts_topic,
+            self.kafka_labels_topic,
+            self.dead_letter_topic,
+        )
+
+    @property
+    def ledger_url(self) -> str:
+        """SQLAlchemy URL of the ledger."""
+        return self.pettwin_ledger_url or f"sqlite:///{self.state.ledger_file}"
+
+    @property
+    def data_url(self) -> str:
+        """The fsspec path below which readings, scores and baselines lie."""
+        return self.pettwin_data_url or str(self.state.data)
+
+    @property
+    def watch_pets(self) -> tuple[str, ...]:
+        """The watch list, sorted, without repeats."""
+        return tuple(
+            sorted({name for part in self.pettwin_watch_pets.split(",") if (name := part.strip())})
+        )
+
+    @property
+    def metrics_transport(self) -> Literal["dogstatsd", "http", "none"]:
+        """How points travel, decided."""
+        if self.pettwin_metrics != "auto":
+            return self.pettwin_metrics
+        if self.dd_dogstatsd_url or self.dd_agent_host:
+            return "dogstatsd"
+        return "http" if self.dd_api_key else "none"
+
+    def broker(self) -> Broker:
+        """The broker: KAFKA_BOOTSTRAP_SERVERS, else what `pettwin up` runs.
+
+        Raises:
+            BrokerUnreachableError: neither is there.
+        """
+        if self.kafka_bootstrap_servers:
+            return Broker(self.kafka_bootstrap_servers, "kafka", "", "KAFKA_BOOTSTRAP_SERVERS")
+        stack = self.state.read_stack()
+        if stack is None:
+            raise BrokerUnreachableError(
+                "no broker: start one with `pettwin up`, or set KAFKA_BOOTSTRAP_SERVERS "
+                f"(looked for a running stack in {self.state.root})"
+            )
+        return Broker(stack.broker, stack.broker_kind, stack.epoch, str(self.state.stack_file))
+
+    def services(self) -> tuple[Service, ...]:
+        """Which services are real, which local and which absent, for logs, status and metadata."""
+        try:
+            broker = self.broker()
+        except BrokerUnreachableError as error:
+            kafka = Service("kafka", "none", str(error))
+        else:
+            label = {"embedded": "embedded broker", "kafka": "Apache Kafka"}[broker.kind]
+            real = self.kafka_bootstrap_servers is not None
+            kafka = Service("kafka", "real" if real else "local", f"{label} at {broker.bootstrap}")
+        transport = self.metrics_transport
+        metrics = {
+            "dogstatsd": Service("datadog", "real", f"DogStatsD to {self._dogstatsd_address}"),
+            "http": Service("datadog", "real", f"HTTP to {self.datadog_host or self.dd_site}"),
+            "none": Service(
+                "datadog", "none", "points are counted, not sent: see `pettwin status`"
+            ),
+        }[transport]
+        model = Service("model", "none", "verdicts are statistical: no model is asked")
+        return kafka, metrics, model
+
+    @property
+    def _dogstatsd_address(self) -> str:
+        return (
+            self.dd_dogstatsd_url or f"{self.dd_agent_host or '127.0.0.1'}:{self.dd_dogstatsd_port}"
+        )
+
+
+def _by_field(environ: Mapping[str, str]) -> dict[str, Any]:
+    names = {name.lower(): value for name, value in environ.items() if value != ""}
+    return {field: names[field] for field in Settings.model_fields if field in names}
+
+
+def _refuse_unknown(names: Iterable[str]) -> None:
+    known = {field.upper() for field in Settings.model_fields}
+    lines = []
+    for name in sorted(set(names) - known):
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+        if near and name.startswith((OWN_PREFIX, SHARED_PREFIX)):
+            lines.append(f"{name}: unknown setting; did you mean {near[0]}?")
+        elif name.startswith(OWN_PREFIX):
+            lines.append(f"{name}: unknown setting; `pettwin settings` lists them")
+    if lines:
+        raise SettingsError("\n".join(lines))
+
+
+def _explain(error: ValidationError) -> list[str]:
+    lines = []
+    for problem in error.errors(include_url=False):
+        text = problem["msg"].removeprefix("Value error, ")
+        if not problem["loc"]:
+            lines.append(text)
+            continue
+        field = str(problem["loc"][0]).lower()
+        secret = "SecretStr" in str(Settings.model_fields[field].annotation)
+        value = "(secret)" if secret else repr(problem["input"])
+        lines.append(f"{field.upper()}={value}: {text[0].lower()}{text[1:]}")
+    return list(dict.fromkeys(lines))
