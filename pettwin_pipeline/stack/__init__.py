@@ -1,0 +1,1 @@
+"""What `pettwin up` starts and supervises on this machine."""

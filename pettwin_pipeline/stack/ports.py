@@ -1,0 +1,39 @@
+"""Ports on loopback: free ones to hand out, and whether somebody answers on one.
+
+Knows sockets and nothing of who will use them.
+"""
+
+import contextlib
+import socket
+from typing import Final
+
+LOOPBACK: Final = "127.0.0.1"
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on which nobody listens at the moment, all different.
+
+    They are let go before they are returned, so another process may take one first: rare, and
+    then what was to listen there does not start and says why.
+    """
+    with contextlib.ExitStack() as held:
+        ports = []
+        for _ in range(count):
+            one = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            one.bind((LOOPBACK, 0))
+            ports.append(int(one.getsockname()[1]))
+        return ports
+
+
+def free_port() -> int:
+    """One port on which nobody listens at the moment; see `free_ports`."""
+    return free_ports(1)[0]
+
+
+def answers(port: int, timeout_s: float = 1.0) -> bool:
+    """Whether a connection to the port is accepted."""
+    try:
+        socket.create_connection((LOOPBACK, port), timeout=timeout_s).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,43 @@
+"""What many tests need from outside: brokers and a state folder."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pettwin_pipeline.errors import StackError
+from pettwin_pipeline.stack.apache_kafka import prepare_kafka
+from pettwin_pipeline.stack.embedded_broker import EmbeddedBroker
+from pettwin_pipeline.stack.supervisor import Supervisor
+from pettwin_pipeline.state import StateFolder
+
+
+@pytest.fixture
+def state_folder(tmp_path: Path) -> StateFolder:
+    """An empty state folder of the test's own."""
+    return StateFolder((tmp_path / "state").resolve())
+
+
+@pytest.fixture
+def embedded_broker() -> Iterator[EmbeddedBroker]:
+    """An embedded broker without topics, of the test's own."""
+    with EmbeddedBroker() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`host:port` of an Apache Kafka that runs for the whole session: use topics of your own.
+
+    Where Java or Maven is missing the test is skipped with the reason; under CI it fails.
+    """
+    try:
+        prepared = prepare_kafka(tmp_path_factory.mktemp("kafka"))
+    except StackError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    with Supervisor([prepared.part(prepared.folder / "kafka.log")]) as supervisor:
+        supervisor.start()
+        yield prepared.address
