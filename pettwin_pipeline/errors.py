@@ -5,9 +5,14 @@ it, in one line, and the command line shows nothing else (exit code 2). Programm
 in this tree and keep their tracebacks.
 """
 
+from typing import ClassVar
+
 
 class PettwinError(Exception):
     """Something that the person at the keyboard can mend; the text says how."""
+
+    exit_code: ClassVar[int] = 2
+    """Of the command that ends with it: 2 where nothing was done, 1 where the work failed."""
 
 
 class SettingsError(PettwinError):
@@ -16,6 +21,10 @@ class SettingsError(PettwinError):
 
 class BrokerUnreachableError(PettwinError):
     """No broker answers: start one with `pettwin up`, or set KAFKA_BOOTSTRAP_SERVERS."""
+
+
+class NoBrokerError(BrokerUnreachableError):
+    """No broker is named and none runs here: `pettwin up` starts one."""
 
 
 class BrokerRefusedError(PettwinError):
@@ -28,6 +37,8 @@ class TopicMissingError(PettwinError):
 
 class DeliveryFailedError(PettwinError):
     """Messages were not acknowledged by the broker: look at the broker, then send them again."""
+
+    exit_code = 1
 
 
 class RangeNotReadError(PettwinError):
@@ -52,3 +63,5 @@ class InputFileError(PettwinError):
 
 class StackError(PettwinError):
     """A part of the local stack could not be started or died; the text names it and its log."""
+
+    exit_code = 1

@@ -2,7 +2,8 @@
 
 A setting is one environment variable (or a line in `.env` of the current folder). A wrong value is
 an error that names the variable, the value and what is allowed; an unknown `PETTWIN_...` is an
-error as well, because a misspelt setting that is silently ignored costs a night. Secrets are `SecretStr` and never print. Knows no service, only addresses and keys.
+error as well, because a misspelt setting that is silently ignored costs a night. Secrets are
+`SecretStr` and never print. Knows no service, only addresses and keys.
 """
 
 import difflib
@@ -25,7 +26,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pettwin_pipeline import __version__
-from pettwin_pipeline.errors import BrokerUnreachableError, SettingsError
+from pettwin_pipeline.errors import BrokerUnreachableError, NoBrokerError, SettingsError
 from pettwin_pipeline.state import StateFolder, find_state_root
 
 DATADOG_SITES: Final = (
@@ -278,13 +279,13 @@ class Settings(BaseSettings):
         """The broker: KAFKA_BOOTSTRAP_SERVERS, else what `pettwin up` runs.
 
         Raises:
-            BrokerUnreachableError: neither is there.
+            NoBrokerError: neither is there.
         """
         if self.kafka_bootstrap_servers:
             return Broker(self.kafka_bootstrap_servers, "kafka", "", "KAFKA_BOOTSTRAP_SERVERS")
         stack = self.state.read_stack()
         if stack is None:
-            raise BrokerUnreachableError(
+            raise NoBrokerError(
                 "no broker: start one with `pettwin up`, or set KAFKA_BOOTSTRAP_SERVERS "
                 f"(looked for a running stack in {self.state.root})"
             )

@@ -1,0 +1,84 @@
+"""Files of a batch, under names made of its range: readings, scores, episodes, baselines.
+
+Local folders get a temporary name, fsync and a rename; object stores one PUT: a reader sees a whole
+file or none. The same range writes the same names again, so a retry replaces what it finds. Knows
+paths (any fsspec URL), not what is in the files.
+"""
+
+import io
+import os
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+from upath import UPath
+
+from pettwin_pipeline.batches import OffsetRange
+
+STORE_FORMAT: Final = "v1"
+"""The layout below the data URL; another one gets another folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFiles:
+    """The files below one data URL."""
+
+    root: UPath
+
+    @classmethod
+    def at(cls, url: str) -> "BatchFiles":
+        """Files below any fsspec path: a folder, gs://..., s3://..."""
+        return cls(UPath(url) / STORE_FORMAT)
+
+    def path(self, one: OffsetRange, what: str, suffix: str) -> UPath:
+        """Where a file of a batch lies."""
+        return self.root / what / one.topic / one.epoch / f"{one.name}.{suffix}"
+
+    def write_frame(self, one: OffsetRange, what: str, frame: pl.DataFrame) -> UPath:
+        """Write a frame as Parquet; the same frame gives the same bytes."""
+        buffer = io.BytesIO()
+        frame.write_parquet(buffer, compression="zstd", compression_level=1, statistics=False)
+        return self.write(self.path(one, what, "parquet"), buffer.getvalue())
+
+    def read_frame(self, one: OffsetRange, what: str) -> pl.DataFrame:
+        """Read a frame back.
+
+        Raises:
+            FileNotFoundError: the batch has none.
+        """
+        return pl.read_parquet(io.BytesIO(self.path(one, what, "parquet").read_bytes()))
+
+    def write_json(self, one: OffsetRange, what: str, content: bytes) -> UPath:
+        """Write bytes that are JSON."""
+        return self.write(self.path(one, what, "json"), content)
+
+    def read_json(self, one: OffsetRange, what: str) -> bytes:
+        """Read them back.
+
+        Raises:
+            FileNotFoundError: the batch has none.
+        """
+        return self.path(one, what, "json").read_bytes()
+
+    def read_bytes(self, path: UPath) -> bytes | None:
+        """What lies at a path; None where nothing does."""
+        return path.read_bytes() if path.exists() else None
+
+    def baseline_path(self, one: OffsetRange, partition: int, offset: int, version: str) -> UPath:
+        """Where the baselines of a partition as of an offset lie."""
+        folder = self.root / "baselines" / one.topic / one.epoch / f"detector{version}"
+        return folder / f"partition{partition:05d}" / f"{offset:020d}.npz"
+
+    def write(self, path: UPath, content: bytes) -> UPath:
+        """Write a whole file or none."""
+        if path.protocol not in {"", "file"}:
+            path.write_bytes(content)
+            return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+        return path

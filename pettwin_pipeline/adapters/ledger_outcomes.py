@@ -1,0 +1,126 @@
+"""What came of the ranges: episodes, alerts, counts, and the points that went nowhere.
+
+Kept in the transaction that marks a range done, and read by people: `pettwin status`, the summary
+of the demo, metadata. Knows SQL; which run may write is the ledger's business.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from pettwin_pipeline.adapters import ledger_tables as t
+from pettwin_pipeline.adapters.telemetry import Tally
+from pettwin_pipeline.detection.alerts import Alert
+from pettwin_pipeline.detection.episodes import Episode
+
+
+class Outcomes:
+    """Reads of what came of the ranges, and the tallies of points; each method one transaction."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def gaps(self, topic: str) -> int:
+        """Offsets of a topic that the broker dropped before they were read."""
+        lost = sa.func.coalesce(sa.func.sum(t.gaps.c.end_offset - t.gaps.c.start_offset), 0)
+        with self._engine.begin() as sql:
+            return int(sql.scalar(sa.select(lost).where(t.gaps.c.topic == topic)) or 0)
+
+    def count_alerts(self) -> dict[str, int]:
+        """Alerts by severity."""
+        with self._engine.begin() as sql:
+            query = sa.select(t.alerts.c.severity, sa.func.count()).group_by(t.alerts.c.severity)
+            return {severity: number for severity, number in sql.execute(query)}  # noqa: C416
+
+    def alerts(self, most: int) -> list[dict[str, Any]]:
+        """The latest alerts by event time, newest first."""
+        with self._engine.begin() as sql:
+            query = sa.select(t.alerts.c.body).order_by(t.alerts.c.raised_ms.desc()).limit(most)
+            return [json.loads(body) for body in sql.scalars(query)]
+
+    def count_episodes(self) -> int:
+        """Episodes ever raised."""
+        with self._engine.begin() as sql:
+            return int(sql.scalar(sa.select(sa.func.count()).select_from(t.episodes)) or 0)
+
+    def totals(self, topic: str) -> dict[str, int]:
+        """Sums of what the done ranges of a topic counted."""
+        totals: dict[str, int] = {}
+        with self._engine.begin() as sql:
+            query = sa.select(t.ranges.c.counts).where(
+                (t.ranges.c.topic == topic) & (t.ranges.c.status == "done")
+            )
+            for text in sql.scalars(query):
+                for name, value in json.loads(text or "{}").items():
+                    if isinstance(value, int):
+                        totals[name] = totals.get(name, 0) + value
+        return totals
+
+    def add_tallies(self, tallies: Mapping[str, Tally]) -> None:
+        """Count points that went nowhere, for `pettwin status`."""
+        with self._engine.begin() as sql:
+            for metric, tally in tallies.items():
+                where = t.tallies.c.metric == metric
+                values = {"last_value": tally.last_value, "last_s": tally.last_s}
+                changed = sql.execute(
+                    sa.update(t.tallies)
+                    .where(where)
+                    .values(points=t.tallies.c.points + tally.points, **values)
+                )
+                if changed.rowcount == 0:
+                    sql.execute(
+                        sa.insert(t.tallies).values(metric=metric, points=tally.points, **values)
+                    )
+
+    def tallies(self) -> dict[str, Tally]:
+        """Points counted by metric name."""
+        with self._engine.begin() as sql:
+            rows = sql.execute(sa.select(t.tallies).order_by(t.tallies.c.metric))
+            return {row.metric: Tally(row.points, row.last_value, row.last_s) for row in rows}
+
+
+def keep_episodes(sql: sa.Connection, episodes: Sequence[Episode]) -> None:
+    """Write episodes as they stand now; the same id replaces what was known."""
+    for one in episodes:
+        values = {
+            "severity": one.severity,
+            "ended_ms": one.ended_ms,
+            "body": msgspec.json.encode(one).decode(),
+        }
+        where = t.episodes.c.episode_id == one.episode_id
+        changed = sql.execute(sa.update(t.episodes).where(where).values(**values))
+        if changed.rowcount == 0:
+            sql.execute(
+                sa.insert(t.episodes).values(
+                    episode_id=one.episode_id,
+                    pet_id=one.pet_id,
+                    started_ms=one.started_ms,
+                    raised_ms=one.raised_ms,
+                    **values,
+                )
+            )
+
+
+def keep_alerts(sql: sa.Connection, alerts: Sequence[Alert]) -> None:
+    """Write alerts that are not known yet."""
+    for one in alerts:
+        known = sa.select(t.alerts.c.alert_id).where(t.alerts.c.alert_id == one.alert_id)
+        if sql.execute(known).first() is None:
+            sql.execute(
+                sa.insert(t.alerts).values(
+                    alert_id=one.alert_id,
+                    episode_id=one.episode_id,
+                    pet_id=one.pet_id,
+                    severity=one.severity,
+                    raised_ms=_ms(one.raised_at),
+                    body=msgspec.json.encode(one).decode(),
+                )
+            )
+
+
+def _ms(iso: str) -> int:
+    return round(datetime.fromisoformat(iso).timestamp() * 1000)

@@ -1,0 +1,157 @@
+"""The ledger's tables as SQLAlchemy sees them, and how a database is opened and brought up to date.
+
+SQLite by default: WAL, a busy timeout, BEGIN IMMEDIATE, so that several processes write in turns.
+The tables are made by the migrations beside this file; this module and they must agree (a test
+compares them).
+"""
+
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from pettwin_pipeline.errors import PettwinError, UnknownFormatError
+
+HEAD: Final = "0001"
+BUSY_TIMEOUT_MS: Final = 30_000
+
+metadata = sa.MetaData()
+
+ranges = sa.Table(
+    "ranges",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("topic", sa.String(255), nullable=False),
+    sa.Column("epoch", sa.String(64), nullable=False),
+    sa.Column("lane", sa.Integer, nullable=False),
+    sa.Column("parts", sa.Text, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("requested_s", sa.Float, nullable=False),
+    sa.Column("not_before_s", sa.Float, nullable=False),
+    sa.Column("run_id", sa.String(64)),
+    sa.Column("error", sa.Text),
+    sa.Column("counts", sa.Text),
+    sa.Column("finished_s", sa.Float),
+    sa.Column("reported_s", sa.Float),
+    sa.Index("ranges_by_status", "topic", "epoch", "status"),
+    sa.Index("ranges_by_run", "run_id"),
+)
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("topic", sa.String(255), primary_key=True),
+    sa.Column("epoch", sa.String(64), primary_key=True),
+    sa.Column("lane", sa.Integer, primary_key=True),
+    sa.Column("run_id", sa.String(64)),
+    sa.Column("token", sa.Integer, nullable=False),
+    sa.Column("taken_s", sa.Float, nullable=False),
+    sa.Column("expires_s", sa.Float, nullable=False),
+)
+positions = sa.Table(
+    "positions",
+    metadata,
+    sa.Column("topic", sa.String(255), primary_key=True),
+    sa.Column("epoch", sa.String(64), primary_key=True),
+    sa.Column("partition", sa.Integer, primary_key=True),
+    sa.Column("next_offset", sa.BigInteger, nullable=False),
+)
+gaps = sa.Table(
+    "gaps",
+    metadata,
+    sa.Column("topic", sa.String(255), primary_key=True),
+    sa.Column("epoch", sa.String(64), primary_key=True),
+    sa.Column("partition", sa.Integer, primary_key=True),
+    sa.Column("start_offset", sa.BigInteger, primary_key=True),
+    sa.Column("end_offset", sa.BigInteger, nullable=False),
+    sa.Column("noticed_s", sa.Float, nullable=False),
+)
+episodes = sa.Table(
+    "episodes",
+    metadata,
+    sa.Column("episode_id", sa.String(32), primary_key=True),
+    sa.Column("pet_id", sa.String(128), nullable=False, index=True),
+    sa.Column("severity", sa.String(16), nullable=False),
+    sa.Column("started_ms", sa.BigInteger, nullable=False),
+    sa.Column("raised_ms", sa.BigInteger, nullable=False),
+    sa.Column("ended_ms", sa.BigInteger),
+    sa.Column("body", sa.Text, nullable=False),
+)
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("alert_id", sa.String(32), primary_key=True),
+    sa.Column("episode_id", sa.String(32), nullable=False, index=True),
+    sa.Column("pet_id", sa.String(128), nullable=False, index=True),
+    sa.Column("severity", sa.String(16), nullable=False),
+    sa.Column("raised_ms", sa.BigInteger, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+tallies = sa.Table(
+    "tallies",
+    metadata,
+    sa.Column("metric", sa.String(200), primary_key=True),
+    sa.Column("points", sa.BigInteger, nullable=False),
+    sa.Column("last_value", sa.Float, nullable=False),
+    sa.Column("last_s", sa.Float, nullable=False),
+)
+
+
+def open_engine(url: str) -> sa.Engine:
+    """Connect, and bring the tables up to date.
+
+    Raises:
+        PettwinError: the URL is wrong or the database does not answer.
+        UnknownFormatError: the tables were made by a newer release.
+    """
+    try:
+        address = sa.make_url(url)
+        if address.get_backend_name() == "sqlite" and address.database:
+            Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(address)
+    except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
+        raise PettwinError(f"PETTWIN_LEDGER_URL: {error}") from None
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_immediate)
+    try:
+        _bring_up_to_date(engine)
+    except sa.exc.OperationalError as error:
+        raise PettwinError(f"the ledger at {address!r} does not answer: {error.orig}") from None
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _bring_up_to_date(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        version = _version(connection)
+        if version == HEAD:
+            return
+        if version is not None and version > HEAD:
+            raise UnknownFormatError(
+                f"the ledger has format {version}, this release knows up to {HEAD}: upgrade "
+                "pettwin-pipeline, or name another PETTWIN_LEDGER_URL"
+            )
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _version(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    return found

@@ -1,0 +1,82 @@
+"""The first tables: ranges, leases, positions, gaps, episodes, alerts, tallies."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    """Create all tables of the first release."""
+    op.create_table(
+        "ranges",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("topic", sa.String(255), nullable=False),
+        sa.Column("epoch", sa.String(64), nullable=False),
+        sa.Column("lane", sa.Integer, nullable=False),
+        sa.Column("parts", sa.Text, nullable=False),
+        sa.Column("status", sa.String(16), nullable=False),
+        sa.Column("attempt", sa.Integer, nullable=False),
+        sa.Column("requested_s", sa.Float, nullable=False),
+        sa.Column("not_before_s", sa.Float, nullable=False),
+        sa.Column("run_id", sa.String(64)),
+        sa.Column("error", sa.Text),
+        sa.Column("counts", sa.Text),
+        sa.Column("finished_s", sa.Float),
+        sa.Column("reported_s", sa.Float),
+    )
+    op.create_index("ranges_by_status", "ranges", ["topic", "epoch", "status"])
+    op.create_index("ranges_by_run", "ranges", ["run_id"])
+    op.create_table(
+        "leases",
+        sa.Column("topic", sa.String(255), primary_key=True),
+        sa.Column("epoch", sa.String(64), primary_key=True),
+        sa.Column("lane", sa.Integer, primary_key=True),
+        sa.Column("run_id", sa.String(64)),
+        sa.Column("token", sa.Integer, nullable=False),
+        sa.Column("taken_s", sa.Float, nullable=False),
+        sa.Column("expires_s", sa.Float, nullable=False),
+    )
+    op.create_table(
+        "positions",
+        sa.Column("topic", sa.String(255), primary_key=True),
+        sa.Column("epoch", sa.String(64), primary_key=True),
+        sa.Column("partition", sa.Integer, primary_key=True),
+        sa.Column("next_offset", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "gaps",
+        sa.Column("topic", sa.String(255), primary_key=True),
+        sa.Column("epoch", sa.String(64), primary_key=True),
+        sa.Column("partition", sa.Integer, primary_key=True),
+        sa.Column("start_offset", sa.BigInteger, primary_key=True),
+        sa.Column("end_offset", sa.BigInteger, nullable=False),
+        sa.Column("noticed_s", sa.Float, nullable=False),
+    )
+    op.create_table(
+        "episodes",
+        sa.Column("episode_id", sa.String(32), primary_key=True),
+        sa.Column("pet_id", sa.String(128), nullable=False, index=True),
+        sa.Column("severity", sa.String(16), nullable=False),
+        sa.Column("started_ms", sa.BigInteger, nullable=False),
+        sa.Column("raised_ms", sa.BigInteger, nullable=False),
+        sa.Column("ended_ms", sa.BigInteger),
+        sa.Column("body", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "alerts",
+        sa.Column("alert_id", sa.String(32), primary_key=True),
+        sa.Column("episode_id", sa.String(32), nullable=False, index=True),
+        sa.Column("pet_id", sa.String(128), nullable=False, index=True),
+        sa.Column("severity", sa.String(16), nullable=False),
+        sa.Column("raised_ms", sa.BigInteger, nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "tallies",
+        sa.Column("metric", sa.String(200), primary_key=True),
+        sa.Column("points", sa.BigInteger, nullable=False),
+        sa.Column("last_value", sa.Float, nullable=False),
+        sa.Column("last_s", sa.Float, nullable=False),
+    )

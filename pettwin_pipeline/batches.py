@@ -1,0 +1,169 @@
+"""Offset ranges, lanes, run keys and the retries of a range: what to read next. Pure.
+
+A lane is a set of partitions that one run works on at a time. A range is decided once and stays as
+it is until it is done: a failed one is tried again unchanged. Knows no broker, clock or ledger:
+they hand their numbers in.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+BACKOFF_FIRST_S: Final = 5.0
+BACKOFF_MOST_S: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PartitionRange:
+    """Offsets `[start, end)` of one partition."""
+
+    partition: int
+    start: int
+    end: int
+
+    def __post_init__(self) -> None:
+        if self.partition < 0 or self.start < 0 or self.end <= self.start:
+            raise ValueError(f"not a range: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetRange:
+    """What one run works on: the partitions of a lane, each with its offsets."""
+
+    topic: str
+    epoch: str
+    lane: int
+    parts: tuple[PartitionRange, ...]
+
+    def __post_init__(self) -> None:
+        partitions = [part.partition for part in self.parts]
+        if not partitions or partitions != sorted(set(partitions)):
+            raise ValueError(f"a range needs its partitions once, in order: {self.parts}")
+
+    @property
+    def offsets(self) -> int:
+        """How many offsets it spans: at least as many as there are messages."""
+        return sum(part.end - part.start for part in self.parts)
+
+    @property
+    def text(self) -> str:
+        """`{partition}:{start}-{end},...`, the same for the same range."""
+        return ",".join(f"{part.partition}:{part.start}-{part.end}" for part in self.parts)
+
+    @property
+    def name(self) -> str:
+        """A file name made of the range."""
+        digest = hashlib.blake2b(self.text.encode(), digest_size=6).hexdigest()
+        return f"lane{self.lane:02d}-{sum(part.end for part in self.parts):012d}-{digest}"
+
+    def run_key(self, attempt: int) -> str:
+        """Names topic, epoch, lane, every partition's offsets and the attempt: never reused."""
+        return f"{self.topic}/{self.epoch}/{self.lane}/{self.text}/{attempt}"
+
+
+def encode_parts(parts: Iterable[PartitionRange]) -> str:
+    """The parts of a range as they are kept in the ledger."""
+    return json.dumps([[p.partition, p.start, p.end] for p in parts], separators=(",", ":"))
+
+
+def parse_parts(text: str) -> tuple[PartitionRange, ...]:
+    """The way back from `encode_parts`."""
+    return tuple(PartitionRange(*one) for one in json.loads(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Watermarks:
+    """Offsets of one partition: the first that is kept and the last stable one (exclusive)."""
+
+    low: int
+    stable: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Offsets that the broker dropped before they were read."""
+
+    partition: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a lane does next: a range or nothing, and the gaps that were found."""
+
+    range: OffsetRange | None
+    gaps: tuple[Gap, ...]
+
+
+def lane_of(partition: int, lanes: int) -> int:
+    """Lanes are a grouping and may change at any time."""
+    return partition % lanes
+
+
+def first_offset(marks: Watermarks, start: Literal["earliest", "latest"]) -> int:
+    """Where a partition is begun that was never read."""
+    return marks.low if start == "earliest" else marks.stable
+
+
+def plan_range(
+    topic: str,
+    epoch: str,
+    lane: int,
+    *,
+    marks: Mapping[int, Watermarks],
+    positions: Mapping[int, int],
+    most: int,
+) -> Plan:
+    """The next range of a lane: everything that is stable, up to `most` offsets.
+
+    Args:
+        topic: of readings.
+        epoch: identity of the topic.
+        lane: its number.
+        marks: the watermarks of the lane's partitions.
+        positions: next offset to read of each of these partitions.
+        most: cap; the largest backlogs share what the small ones leave.
+
+    Raises:
+        ValueError: a position lies behind the end of its partition (another topic of that name).
+    """
+    gaps, wanted = [], {}
+    for partition in sorted(marks):
+        mark, position = marks[partition], positions[partition]
+        if position > mark.stable:
+            raise ValueError(
+                f"partition {partition} of {topic} ends at {mark.stable}, but was read up to "
+                f"{position}: this is not the topic that the ledger knows"
+            )
+        if position < mark.low:
+            gaps.append(Gap(partition, position, mark.low))
+            position = mark.low
+        if mark.stable > position:
+            wanted[partition] = (position, mark.stable)
+    shares = _share(most, {p: end - start for p, (start, end) in wanted.items()})
+    parts = tuple(
+        PartitionRange(p, start, start + shares[p])
+        for p, (start, _end) in wanted.items()
+        if shares[p]
+    )
+    return Plan(OffsetRange(topic, epoch, lane, parts) if parts else None, tuple(gaps))
+
+
+def _share(most: int, backlog: Mapping[int, int]) -> dict[int, int]:
+    """Share `most` out: small backlogs whole, the rest of it evenly among the large ones."""
+    shares: dict[int, int] = {}
+    left = most
+    for waiting, (partition, size) in enumerate(
+        sorted(backlog.items(), key=lambda item: (item[1], item[0]))
+    ):
+        shares[partition] = min(size, left // (len(backlog) - waiting))
+        left -= shares[partition]
+    return shares
+
+
+def backoff_s(failures: int) -> float:
+    """Seconds to wait before a range is tried again after so many failures: 5 s to 5 min."""
+    return float(min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2 ** max(0, failures - 1)))

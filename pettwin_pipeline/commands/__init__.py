@@ -1,0 +1,1 @@
+"""What the verbs of `pettwin` do, one a file. Imported by `cli` when a verb is used."""

@@ -1,0 +1,48 @@
+"""The code location: assets, checks, jobs and sensors, composed in the order of the flow.
+
+Loaded by `dagster dev`, by the code server of `pettwin up`, and by tests. Which services are real
+and which are local is decided by the settings of the process that runs a stage, not here.
+"""
+
+from typing import Final
+
+import dagster as dg
+
+from pettwin_pipeline.defs.ingest import (
+    make_new_readings_sensor,
+    pet_health_dead_letters,
+    pet_health_stream,
+    telemetry_batch,
+)
+from pettwin_pipeline.defs.ports import Ports
+from pettwin_pipeline.defs.reporting import make_pipeline_state_sensor, pipeline_metrics
+from pettwin_pipeline.defs.scoring import (
+    anomaly_scores,
+    health_alerts,
+    pet_health_alerts_topic,
+    verdicts,
+)
+from pettwin_pipeline.settings import Settings
+
+STREAM: Final = (telemetry_batch, anomaly_scores, verdicts, health_alerts, pipeline_metrics)
+
+stream_job = dg.define_asset_job(
+    "stream_job",
+    selection=dg.AssetSelection.assets(*STREAM),
+    description="One offset range: read, score, judge, alert, report.",
+    # A failed range is asked for again by the sensor, unchanged: nobody else may retry it.
+    tags={"dagster/max_retries": "0"},
+)
+
+_interval_s = Settings.load().pettwin_batch_interval_s
+
+defs = dg.Definitions(
+    assets=[pet_health_stream, pet_health_dead_letters, *STREAM, pet_health_alerts_topic],
+    jobs=[stream_job],
+    sensors=[
+        make_new_readings_sensor(stream_job, _interval_s),
+        make_pipeline_state_sensor(min(30, _interval_s)),
+    ],
+    resources={"ports": Ports()},
+    executor=dg.in_process_executor,
+)

@@ -1,0 +1,104 @@
+"""Which ranges to request now: the ledger, the watermarks and the rules of `batches` together.
+
+Has no effect on the stream. Writes to the ledger what it decided, so that a range stays as it is
+until it is done, whoever asks and however often.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from pettwin_pipeline.adapters.ledger import Lease, RangeRecord, due
+from pettwin_pipeline.batches import Gap, Plan, Watermarks, first_offset, lane_of, plan_range
+from pettwin_pipeline.defs.ports import Ports
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Ranges to run now, why the other lanes have none, and gaps that were found."""
+
+    ranges: tuple[RangeRecord, ...]
+    idle: tuple[str, ...]
+    gaps: tuple[Gap, ...]
+
+
+def request_ranges(ports: Ports) -> Requests:
+    """Decide the next range of every free lane, and note it in the ledger."""
+    ledger, topic, now_s = ports.ledger, ports.settings.kafka_topic, ports.now_s
+    epoch = ports.kafka.topic_epoch(topic)
+    marks = ports.kafka.watermarks(topic)
+    _note_starts(ports, epoch, marks)
+    leases = ledger.leases(topic, epoch)
+    unfinished = ledger.unfinished(topic, epoch)
+    again = {one.id: error for one in unfinished if (error := due(one, leases, now_s))}
+    requested = [
+        ledger.request_again(one, now_s, again[one.id]) for one in unfinished if one.id in again
+    ]
+    idle = [_why_idle(one, now_s) for one in unfinished if one.id not in again]
+    gaps: list[Gap] = []
+    taken = {part.partition for one in unfinished for part in one.range.parts}
+    free = {p: mark for p, mark in marks.items() if p not in taken}
+    for lane in range(ports.settings.pettwin_lanes):
+        if _is_busy(lane, unfinished, leases, now_s):
+            continue
+        plan = _plan_lane(ports, epoch, lane, free)
+        gaps += plan.gaps
+        if plan.range is None:
+            idle.append(f"lane {lane}: nothing new")
+        else:
+            requested.append(ledger.request(plan.range, now_s))
+    return Requests(tuple(requested), tuple(idle), tuple(gaps))
+
+
+def _plan_lane(ports: Ports, epoch: str, lane: int, free: Mapping[int, Watermarks]) -> Plan:
+    settings, ledger = ports.settings, ports.ledger
+    topic = settings.kafka_topic
+    mine = {p: mark for p, mark in free.items() if lane_of(p, settings.pettwin_lanes) == lane}
+    positions = ledger.positions(topic, epoch)
+    plan = plan_range(
+        *(topic, epoch, lane),
+        marks=mine,
+        positions=positions,
+        most=settings.pettwin_batch_max_readings,
+    )
+    if plan.gaps:
+        ledger.note_gaps(topic, epoch, plan.gaps, ports.now_s)
+    return plan
+
+
+def _note_starts(ports: Ports, epoch: str, marks: Mapping[int, Watermarks]) -> None:
+    topic = ports.settings.kafka_topic
+    known = ports.ledger.positions(topic, epoch)
+    fresh = {p: mark for p, mark in marks.items() if p not in known}
+    if fresh:
+        starts = _starts(ports, fresh)
+        ports.ledger.start_at(topic, epoch, starts)
+        log.info("topic_begun", topic=topic, epoch=epoch, offsets=starts)
+
+
+def _starts(ports: Ports, fresh: Mapping[int, Watermarks]) -> dict[int, int]:
+    start = ports.settings.pettwin_start
+    if isinstance(start, str):
+        return {p: first_offset(mark, start) for p, mark in fresh.items()}
+    begin_ms = round(start.timestamp() * 1000)
+    return ports.kafka.offsets_at(ports.settings.kafka_topic, fresh, begin_ms)
+
+
+def _is_busy(
+    lane: int, unfinished: Collection[RangeRecord], leases: Collection[Lease], now_s: float
+) -> bool:
+    held = any(lease.lane == lane and lease.expires_s > now_s for lease in leases)
+    return held or any(one.range.lane == lane for one in unfinished)
+
+
+def _why_idle(one: RangeRecord, now_s: float) -> str:
+    lane = one.range.lane
+    if one.status == "failed":
+        wait = max(0, round(one.not_before_s - now_s))
+        return f"lane {lane}: attempt {one.attempt} failed, again in {wait} s ({one.error})"
+    if one.status == "running":
+        return f"lane {lane}: run {one.run_id} is at work"
+    return f"lane {lane}: requested, not yet started"
