@@ -46,6 +46,15 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
             if moment is not None and moment < self.start_ms:
                 raise ValueError(f"{field} lies before start_ms")
 
+    def moved(self, by_ms: int) -> "Label":
+        """The same interval at another time, under the id that it has there."""
+        times = {
+            name: None if (moment := getattr(self, name)) is None else moment + by_ms
+            for name in ("start_ms", "end_ms", "half_effect_ms", "visible_ms")
+        }
+        there = label_id(self.pet_id, self.name, self.start_ms + by_ms)
+        return msgspec.structs.replace(self, label_id=there, **times)
+
     @property
     def order(self) -> tuple[int, str, bool]:
         """Sort key of a stream of labels: by the moment at which the message becomes known."""
