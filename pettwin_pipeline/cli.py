@@ -7,8 +7,7 @@ What a person can mend is one line on standard error and exit code 2, or 1 where
 import json
 import sys
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -26,20 +25,8 @@ topics_app = typer.Typer(help="The topics on the broker.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
 
 
-class BrokerKind(StrEnum):
-    """Brokers that `pettwin` can run itself."""
-
-    EMBEDDED = "embedded"
-    KAFKA = "kafka"
-
-
-class InputFormat(StrEnum):
-    """What a file to replay holds."""
-
-    AUTO = "auto"
-    HEARTBEATS = "heartbeats"
-    CSV = "csv"
-    NDJSON = "ndjson"
+BrokerChoice = Literal["embedded", "kafka"]
+InputFormat = Literal["auto", "heartbeats", "csv", "ndjson"]
 
 
 def main() -> None:
@@ -82,7 +69,7 @@ def root(
 def up(
     *,
     broker: Annotated[
-        BrokerKind | None,
+        BrokerChoice | None,
         typer.Option(
             help="embedded: inside this process, for trying things out. kafka: a real Apache "
             "Kafka (Java 17 and Maven). Default: embedded, or KAFKA_BOOTSTRAP_SERVERS."
@@ -96,16 +83,15 @@ def up(
     """Run the local parts of the stack, supervised, until Ctrl-C."""
     from pettwin_pipeline.commands import up as command
 
-    choice = broker.value if broker else None
-    raise typer.Exit(command.run(choice, dagster=dagster, port=port, say=typer.echo))
+    raise typer.Exit(command.run(broker, dagster=dagster, port=port, say=typer.echo))
 
 
 @app.command()
 def demo(
     *,
     broker: Annotated[
-        BrokerKind, typer.Option(help="The local broker that the demo starts.")
-    ] = BrokerKind.EMBEDDED,
+        BrokerChoice, typer.Option(help="The local broker that the demo starts.")
+    ] = "embedded",
     pets: Annotated[int, typer.Option(min=1, help="Simulated pets beside the recorded dogs.")] = 40,
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave everything up with Dagster's pages, until Ctrl-C.")
@@ -120,7 +106,7 @@ def demo(
     from pettwin_pipeline.commands import demo as command
 
     ui_port = port if keep else None
-    raise typer.Exit(command.run(broker.value, pets=pets, ui_port=ui_port, say=typer.echo))
+    raise typer.Exit(command.run(broker, pets=pets, ui_port=ui_port, say=typer.echo))
 
 
 @app.command()
@@ -187,7 +173,7 @@ def replay(
     *,
     file_format: Annotated[
         InputFormat, typer.Option("--format", help="auto: by the file's name and first line.")
-    ] = InputFormat.AUTO,
+    ] = "auto",
     columns: Annotated[
         str,
         typer.Option("--map", help="Our field = their column: heart_rate=bpm,pet_id=dog,..."),
@@ -211,7 +197,7 @@ def replay(
 
     plan = command.Plan(
         files=tuple(files or ()),
-        file_format=file_format.value,
+        file_format=file_format,
         mapping=command.parse_mapping(columns),
         pet_id=pet_id,
         episodes=episodes,
@@ -235,6 +221,9 @@ def status(
         typer.echo(json.dumps(found, indent=2))
     else:
         command.show(found, typer.echo)
+    if found["broker_error"]:
+        typer.echo(f"pettwin: {found['broker_error']}", err=True)
+        raise typer.Exit(PettwinError.exit_code)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """The only reader of the environment: every setting, and which services are real and which local.
 
-A setting is one environment variable (or a line in `.env` of the current folder). A wrong value is
+A setting is one environment variable, or a line in `.env` of the current folder where there is no
+such variable; an empty variable means the default. A wrong value is
 an error that names the variable, the value and what is allowed; an unknown `PETTWIN_...` is an
 error as well, because a misspelt setting that is silently ignored costs a night. Secrets are
 `SecretStr` and never print. Knows no service, only addresses and keys.
@@ -23,7 +24,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pettwin_pipeline import __version__
 from pettwin_pipeline.errors import BrokerUnreachableError, NoBrokerError, SettingsError
@@ -79,13 +80,7 @@ class Service:
 class Settings(BaseSettings):
     """Every setting of the pipeline, checked. `Settings.load()` reads them."""
 
-    model_config = SettingsConfigDict(
-        env_file=".env",
-        env_file_encoding="utf-8",
-        extra="ignore",
-        frozen=True,
-        env_ignore_empty=True,
-    )
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
     # Kafka
     kafka_bootstrap_servers: str | None = Field(
@@ -208,6 +203,19 @@ class Settings(BaseSettings):
         return self
 
     @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load` hands in: it alone decides what is read, and from where."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
         """Read the environment and `.env`.
 
@@ -220,9 +228,7 @@ class Settings(BaseSettings):
         given = {**dotenv_values(".env"), **os.environ} if environ is None else environ
         _refuse_unknown(given)
         try:
-            if environ is None:
-                return cls()
-            return cls(_env_file=None, **_by_field(environ))
+            return cls(**_by_field(given))
         except ValidationError as error:
             raise SettingsError("\n".join(_explain(error))) from None
 
@@ -319,8 +325,9 @@ class Settings(BaseSettings):
         )
 
 
-def _by_field(environ: Mapping[str, str]) -> dict[str, Any]:
-    names = {name.lower(): value for name, value in environ.items() if value != ""}
+def _by_field(environ: Mapping[str, str | None]) -> dict[str, Any]:
+    """Values by field. An empty one means: the default, whatever `.env` says."""
+    names = {name.lower(): value for name, value in environ.items() if value}
     return {field: names[field] for field in Settings.model_fields if field in names}
 
 
@@ -338,14 +345,16 @@ def _refuse_unknown(names: Iterable[str]) -> None:
 
 
 def _explain(error: ValidationError) -> list[str]:
-    lines = []
+    """One line for each variable: its name, its value and what is allowed."""
+    lines: dict[str, list[str]] = {}
     for problem in error.errors(include_url=False):
         text = problem["msg"].removeprefix("Value error, ")
         if not problem["loc"]:
-            lines.append(text)
+            lines[text] = []
             continue
         field = str(problem["loc"][0]).lower()
         secret = "SecretStr" in str(Settings.model_fields[field].annotation)
         value = "(secret)" if secret else repr(problem["input"])
-        lines.append(f"{field.upper()}={value}: {text[0].lower()}{text[1:]}")
-    return list(dict.fromkeys(lines))
+        told = lines.setdefault(f"{field.upper()}={value}", [])
+        told.append(f"{text[0].lower()}{text[1:]}")
+    return [": ".join([name, "; or ".join(told)]) if told else name for name, told in lines.items()]

@@ -5,11 +5,10 @@ daemon and runs do the work; this process sends, waits, counts, and compares wha
 came out.
 """
 
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,6 +43,7 @@ FIRST_EPISODE_S: Final = 1500
 EPISODE_EVERY_S: Final = 1500
 STALLED_S: Final = 60.0
 """Without any progress for so long, the demo has failed."""
+LOOK_S: Final = 0.5
 BROKEN: Final = (
     b"\xff\xfe not text",
     b"{broken",
@@ -97,23 +97,13 @@ def prepare_input(pets: int, now_s: float) -> Input:
 
 
 def demo_environment(settings: Settings) -> dict[str, str]:
-    """The settings of the demo: nothing but its folder, a short interval and its own env tag."""
+    """The settings of the demo: its folder, a short interval, its env tag; all others default."""
     return {
+        **{name.upper(): "" for name in Settings.model_fields},
         "PETTWIN_STATE_DIR": str(settings.state.root / "demo"),
         "PETTWIN_BATCH_INTERVAL_S": "5",
         "DD_ENV": "demo",
     }
-
-
-@contextmanager
-def only(environment: dict[str, str]) -> Iterator[None]:
-    """While the block runs, children see no other setting than these."""
-    known = {name.upper() for name in Settings.model_fields} - set(environment)
-    before = {name: os.environ.pop(name) for name in known if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(before)
 
 
 def run(choice: BrokerChoice, *, pets: int, ui_port: int | None, say: Callable[[str], None]) -> int:
@@ -127,15 +117,17 @@ def run(choice: BrokerChoice, *, pets: int, ui_port: int | None, say: Callable[[
         shutil.rmtree(state.root, ignore_errors=True)
         state.root.mkdir(parents=True)
         say("the demo runs on local parts only: no account, no real address is used")
-        with only(environment), local_broker(settings, choice, say) as local:
-            dagster = dagster_parts(state, ui_port, folder=state.root, env=environment)
+        with local_broker(settings, choice, say) as local:
+            parts = (*local.parts, *dagster_parts(state, ui_port, environment))
             write = stack_writer(state, local.broker, {})
             write({})
             for service in settings.services():
                 say(f"{service.name} ({service.state}): {service.detail}")
-            with Supervisor((*local.parts, *dagster), say=say, on_change=write) as supervisor:
-                with supervisor.stopping_on_signals():
-                    return _run_parts(settings, supervisor, pets, ui_port, say)
+            with (
+                Supervisor(parts, say=say, on_change=write) as supervisor,
+                supervisor.stopping_on_signals(),
+            ):
+                return _run_parts(settings, supervisor, pets, ui_port, say)
 
 
 def _run_parts(
@@ -149,25 +141,11 @@ def _run_parts(
     say("starting Dagster: code server and daemon")
     supervisor.start()
     given = prepare_input(pets, time.time())
-    with Kafka(settings) as kafka:
-        sent = _send(settings, kafka, given, supervisor, say)
-        say(f"{sent:,} messages sent; waiting until everything is scored")
-        ledger = open_ledger(settings.ledger_url)
-        _await_done(settings, kafka, ledger, sent, supervisor, say)
-        outcome = Outcome(
-            sent=sent,
-            broken=len(BROKEN),
-            took_s=time.monotonic() - began_s,
-            totals=ledger.outcomes.totals(settings.kafka_topic),
-            lag=sum(kafka.lag(settings.kafka_topic).values()),
-            lost=ledger.outcomes.gaps(settings.kafka_topic),
-            ranges=ledger.done_since(settings.kafka_topic, 0.0),
-            kept_alerts=sum(ledger.outcomes.count_alerts().values()),
-            episodes=ledger.outcomes.count_episodes(),
-            published=read_alerts(kafka, settings.kafka_alerts_topic),
-            labels=given.labels,
-        )
-        ledger.close()
+    with Kafka(settings) as kafka, closing(open_ledger(settings.ledger_url)) as ledger:
+        demo = Demo(settings, kafka, ledger, supervisor, say)
+        sent = demo.send(given)
+        demo.await_done(sent)
+        outcome = demo.outcome(given, sent, time.monotonic() - began_s)
     show_summary(outcome, settings, say)
     if ui_port is not None and not outcome.problems:
         say(f"Dagster: http://{LOOPBACK}:{ui_port}; Ctrl-C stops everything")
@@ -175,70 +153,99 @@ def _run_parts(
     return 1 if outcome.problems else 0
 
 
-def _send(
-    settings: Settings,
-    kafka: Kafka,
-    given: Input,
-    supervisor: Supervisor,
-    say: Callable[[str], None],
-) -> int:
-    """Send everything; returns how many messages went to the topic of readings."""
-    topics = (settings.kafka_topic, settings.kafka_labels_topic)
-    say(
-        f"sending {len(given.recorded):,} readings of {given.recorded['pet_id'].n_unique()} "
-        f"recorded dogs with {len(given.labels)} injected episodes, and {given.plan.minutes:.0f} "
-        f"minutes of {given.plan.pets} simulated pets"
-    )
-    with Sender(settings, kafka, topics, say=say, idle=supervisor.check) as sender:
-        sender.send(topics[0], [Outgoing(b"broken-collar", value) for value in BROKEN])
-        for readings, labels in given.chunks():
-            _stop_if_asked(supervisor)
-            sender.send(topics[0], messages_of(readings, keep_times=False))
-            sender.send(topics[1], label_messages(labels))
-            supervisor.check()
-    return sender.acked_of(topics[0])
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What the demo works with while the parts run."""
+
+    settings: Settings
+    kafka: Kafka
+    ledger: Ledger
+    supervisor: Supervisor
+    say: Callable[[str], None]
+
+    def send(self, given: Input) -> int:
+        """Send everything; returns how many messages went to the topic of readings."""
+        topics = (self.settings.kafka_topic, self.settings.kafka_labels_topic)
+        recorded = given.recorded
+        self.say(
+            f"sending {len(recorded):,} readings of {recorded['pet_id'].n_unique()} recorded dogs "
+            f"with {len(given.labels)} injected episodes, and {given.plan.minutes:.0f} minutes of "
+            f"{given.plan.pets} simulated pets"
+        )
+        with Sender(self.settings, self.kafka, topics, say=self.say, idle=self._look) as sender:
+            sender.send(topics[0], [Outgoing(b"broken-collar", value) for value in BROKEN])
+            for readings, labels in given.chunks():
+                sender.send(topics[0], messages_of(readings, keep_times=False))
+                sender.send(topics[1], label_messages(labels))
+                self._look()
+        return sender.acked_of(topics[0])
+
+    def await_done(self, sent: int) -> None:
+        """Until everything is scored, committed and reported.
+
+        Raises:
+            StackError: nothing moves any more, or somebody asked for an end.
+        """
+        self.say(f"{sent:,} messages sent; waiting until everything is scored")
+        seen, since_s = -1, time.monotonic()
+        while not self._is_done(sent):
+            self._look()
+            done = self.ledger.outcomes.totals(self.settings.kafka_topic).get("messages", 0)
+            if done != seen:
+                seen, since_s = done, time.monotonic()
+                self.say(f"  {done:,} of {sent:,} messages scored")
+            if time.monotonic() - since_s > STALLED_S:
+                raise StackError(
+                    f"no progress for {STALLED_S:.0f} s at {done:,} of {sent:,} messages: "
+                    f"{self.ledger.last_error(self.settings.kafka_topic) or 'no error was noted'}; "
+                    f"logs: {self.settings.state.logs}"
+                )
+            time.sleep(LOOK_S)
+
+    def _is_done(self, sent: int) -> bool:
+        topic = self.settings.kafka_topic
+        read = self.ledger.outcomes.totals(topic).get("messages", 0)
+        return (
+            read + self.ledger.outcomes.gaps(topic) >= sent
+            and sum(self.kafka.lag(topic).values()) == 0
+            and all(one.reported_s is not None for one in self.ledger.done_since(topic, 0.0))
+        )
+
+    def _look(self) -> None:
+        """Keep the parts running, and end where somebody asked for it."""
+        self.supervisor.check()
+        if self.supervisor.stopping:
+            raise StackError("the demo was stopped before its end")
+
+    def outcome(self, given: Input, sent: int, took_s: float) -> Outcome:
+        """What became of it, from the ledger and, as a reader of its own, from the topics."""
+        topic = self.settings.kafka_topic
+        outcomes = self.ledger.outcomes
+        return Outcome(
+            sent=sent,
+            broken=len(BROKEN),
+            took_s=took_s,
+            totals=outcomes.totals(topic),
+            lag=sum(self.kafka.lag(topic).values()),
+            lost=outcomes.gaps(topic),
+            ranges=self.ledger.done_since(topic, 0.0),
+            kept_alerts=sum(outcomes.count_alerts().values()),
+            episodes=outcomes.count_episodes(),
+            published=read_alerts(self.kafka, self.settings.kafka_alerts_topic),
+            dead_letters=len(read_topic(self.kafka, self.settings.dead_letter_topic)),
+            labels=given.labels,
+        )
 
 
-def _await_done(
-    settings: Settings,
-    kafka: Kafka,
-    ledger: Ledger,
-    sent: int,
-    supervisor: Supervisor,
-    say: Callable[[str], None],
-) -> None:
-    """Until the ledger has all messages and the group's offsets say the same."""
-    topic = settings.kafka_topic
-    seen, since_s = -1, time.monotonic()
-    while True:
-        _stop_if_asked(supervisor)
-        supervisor.check()
-        done = ledger.outcomes.totals(topic).get("messages", 0)
-        if done + ledger.outcomes.gaps(topic) >= sent and not sum(kafka.lag(topic).values()):
-            return
-        if done != seen:
-            seen, since_s = done, time.monotonic()
-            say(f"  {done:,} of {sent:,} messages scored")
-        if time.monotonic() - since_s > STALLED_S:
-            raise StackError(
-                f"no progress for {STALLED_S:.0f} s at {done:,} of {sent:,} messages: "
-                f"{ledger.last_error(topic) or 'no error was noted'}; logs: {settings.state.logs}"
-            )
-        time.sleep(0.5)
-
-
-def _stop_if_asked(supervisor: Supervisor) -> None:
-    if supervisor.stopping:
-        raise StackError("the demo was stopped before its end")
+def read_topic(kafka: Kafka, topic: str) -> list[bytes | None]:
+    """Every message that a topic holds, as a reader of its own sees them."""
+    marks = kafka.watermarks(topic).items()
+    parts = [
+        PartitionRange(p, mark.low, mark.stable) for p, mark in marks if mark.stable > mark.low
+    ]
+    return kafka.read_range(topic, parts).values if parts else []
 
 
 def read_alerts(kafka: Kafka, topic: str) -> list[Alert]:
-    """Every alert that the topic holds, as a reader of its own sees them."""
-    marks = kafka.watermarks(topic)
-    parts: Sequence[PartitionRange] = [
-        PartitionRange(p, mark.low, mark.stable)
-        for p, mark in marks.items()
-        if mark.stable > mark.low
-    ]
-    values = kafka.read_range(topic, parts).values if parts else []
-    return [parse_alert(value) for value in values if value is not None]
+    """Every alert that the topic holds."""
+    return [parse_alert(value) for value in read_topic(kafka, topic) if value is not None]

@@ -17,7 +17,7 @@ import polars as pl
 from pettwin_pipeline.adapters.kafka import Kafka, Outgoing
 from pettwin_pipeline.commands.progress import Progress
 from pettwin_pipeline.commands.sending import Sender
-from pettwin_pipeline.errors import SettingsError
+from pettwin_pipeline.errors import PettwinError, SettingsError
 from pettwin_pipeline.readings.encode import encode_readings
 from pettwin_pipeline.readings.simulator import (
     Fleet,
@@ -154,9 +154,12 @@ def write(plan: Plan, out: str, say: Callable[[str], None]) -> None:
     path = Path(out)
     beside = path.with_name(f"{path.stem}.labels.ndjson")
     readings = labels = 0
-    with path.open("wb") as file, beside.open("wb") as truth:
-        for chunk in chunks:
-            file.writelines(one + b"\n" for one in encode_readings(chunk.readings))
-            truth.writelines(encode_label(one) + b"\n" for one in chunk.labels)
-            readings, labels = readings + len(chunk.readings), labels + len(chunk.labels)
+    try:
+        with path.open("wb") as file, beside.open("wb") as truth:
+            for chunk in chunks:
+                file.writelines(one + b"\n" for one in encode_readings(chunk.readings))
+                truth.writelines(encode_label(one) + b"\n" for one in chunk.labels)
+                readings, labels = readings + len(chunk.readings), labels + len(chunk.labels)
+    except OSError as error:
+        raise PettwinError(f"{error.filename}: {error.strerror}") from None
     say(f"{readings:,} readings in {path}, {labels} labels in {beside}")

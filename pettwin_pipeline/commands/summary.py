@@ -1,7 +1,8 @@
 """What the demo prints at its end, and what it compares: what went in against what came out."""
 
+import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +14,8 @@ from pettwin_pipeline.detection.alerts import Alert
 from pettwin_pipeline.readings.simulator import Label
 from pettwin_pipeline.settings import Settings
 
+PROGRAM: Final = sys.argv[0] if sys.argv[0].endswith("pettwin") else "pettwin"
+"""How the person called it."""
 SHOWN_ALERTS: Final = 6
 GRACE_MS: Final = 60_000
 """An alert this long after an episode still belongs to it."""
@@ -34,6 +37,7 @@ class Outcome:
         kept_alerts: alerts in the ledger.
         episodes: episodes in the ledger.
         published: alerts as a reader of the topic sees them.
+        dead_letters: messages on the topic of dead letters.
         labels: of the episodes that were injected into the recordings.
     """
 
@@ -47,6 +51,7 @@ class Outcome:
     kept_alerts: int
     episodes: int
     published: Sequence[Alert]
+    dead_letters: int
     labels: Sequence[Label]
 
     @property
@@ -57,6 +62,7 @@ class Outcome:
             (self.lost == 0, f"the broker dropped {self.lost:,} messages before they were read"),
             (self.totals.get("messages", 0) == self.sent, "messages sent and read differ"),
             (self.totals.get("rejects", 0) == self.broken, "other rejects than the broken ones"),
+            (self.dead_letters == self.broken, "dead letters and broken messages differ"),
             (self.lag == 0, f"{self.lag:,} messages were not committed"),
             (len(ids) == self.kept_alerts, "alerts on the topic and in the ledger differ"),
             (self.kept_alerts > 0, "no alert was raised"),
@@ -87,12 +93,14 @@ def show_summary(outcome: Outcome, settings: Settings, say: Callable[[str], None
     console = Console(highlight=False, markup=False)
     console.print()
     console.print(_numbers(outcome))
-    console.print(_alerts(outcome))
     say("")
+    say("some of the alerts:")
+    for line in _alerts(outcome):
+        say(line)
     say("alerts are automatic observations on recorded and simulated data, not veterinary advice")
     state = settings.state
-    say(f"look at it: PETTWIN_STATE_DIR={state.root} pettwin up --dagster, then open its address")
-    say(f"logs: {state.logs}; status: PETTWIN_STATE_DIR={state.root} pettwin status")
+    say(f"look at it: PETTWIN_STATE_DIR={state.root} {PROGRAM} up --dagster, then open its address")
+    say(f"logs: {state.logs}; status: PETTWIN_STATE_DIR={state.root} {PROGRAM} status")
     for problem in outcome.problems:
         say(f"not right: {problem}")
     if outcome.problems:
@@ -113,7 +121,7 @@ def _numbers(outcome: Outcome) -> Table:
     rows = (
         ("readings", f"{totals.get('readings', 0):,} in {len(outcome.ranges)} batches"),
         ("whole demo", f"{outcome.took_s:.0f} s, {outcome.sent / working_s:,.0f} messages/s"),
-        ("rejects", f"{totals.get('rejects', 0)}, kept in {'the dead-letter topic'}"),
+        ("rejects", f"{totals.get('rejects', 0)}, in the dead-letter topic with their reasons"),
         ("late, repeated", f"{totals.get('late', 0)}, {totals.get('repeated', 0)}"),
         ("episodes", f"{outcome.episodes}"),
         ("alerts", f"{outcome.kept_alerts}: {told}"),
@@ -127,14 +135,11 @@ def _numbers(outcome: Outcome) -> Table:
     return table
 
 
-def _alerts(outcome: Outcome) -> Table:
-    """The most severe alert of different pets, with their texts."""
+def _alerts(outcome: Outcome) -> Iterator[str]:
+    """The most severe alert of different pets, with their texts, for a terminal of any width."""
     by_pet: dict[str, Alert] = {}
     for alert in sorted(outcome.published, key=lambda one: SEVERITIES.index(one.severity)):
         by_pet.setdefault(alert.pet_id, alert)
-    table = Table(title="some of the alerts", title_justify="left", box=None, pad_edge=False)
-    for name in ("severity", "pet", "reason", "what its owner reads"):
-        table.add_column(name, overflow="fold")
     for alert in list(by_pet.values())[:SHOWN_ALERTS]:
-        table.add_row(alert.severity, alert.pet_id, alert.reason, alert.owner_message)
-    return table
+        yield f"{alert.severity:<9} {alert.pet_id}: {alert.reason}"
+        yield f'{"":<9} to its owner: "{alert.owner_message}"'

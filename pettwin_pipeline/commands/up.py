@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -118,7 +117,6 @@ def stack_writer(
 def dagster_parts(
     state: StateFolder,
     ui_port: int | None,
-    folder: Path | None = None,
     env: Mapping[str, str] = NOTHING,
 ) -> tuple[Part, ...]:
     """Code server, daemon and, with a port, the pages, all in this state folder.
@@ -126,12 +124,11 @@ def dagster_parts(
     Args:
         state: of the stack.
         ui_port: of the pages; None: none.
-        folder: where they work; a `.env` there is read by them.
         env: added to their environment.
     """
     home = write_dagster_home(state.dagster_home)
     env = {**env, "PETTWIN_STATE_DIR": str(state.root)}
-    return tuple(replace(part, folder=folder) for part in home.parts(state.logs, env, ui_port))
+    return home.parts(state.logs, env, ui_port)
 
 
 def run(

@@ -61,7 +61,8 @@ pet_health_dead_letters = dg.AssetSpec(
 def telemetry_batch(context: dg.AssetExecutionContext, ports: Ports) -> Materialized:
     """Readings of one offset range, exactly; what is not a reading goes to the dead letters."""
     from pettwin_pipeline.defs.work import describe_range, take_range, working
-    from pettwin_pipeline.metrics.stages import record_readings, record_rejects
+    from pettwin_pipeline.metrics.points import WatchList
+    from pettwin_pipeline.metrics.stages import record_readings, record_rejects, record_watched
     from pettwin_pipeline.readings.decode import decode_batch
 
     take_range(context, ports)
@@ -78,6 +79,7 @@ def telemetry_batch(context: dg.AssetExecutionContext, ports: Ports) -> Material
             ports.kafka.publish(settings.dead_letter_topic, letters)
         path = ports.files.write_frame(work.range, "readings", decoded.readings)
         record_readings(work.recorder, decoded.readings, topic, group, ports.now_s)
+        record_watched(work.recorder, decoded.readings, WatchList(settings.watch_pets))
         record_rejects(work.recorder, decoded.rejects, topic)
         checks = _checks(len(got.values), len(decoded.readings), len(decoded.rejects))
         for check in checks:
@@ -88,7 +90,6 @@ def telemetry_batch(context: dg.AssetExecutionContext, ports: Ports) -> Material
             "rejects": len(decoded.rejects),
         }
         metadata = {
-            **describe_range(work.record),
             "dagster/row_count": len(decoded.readings),
             "dagster/column_schema": _column_schema(),
             "messages": len(got.values),
@@ -96,6 +97,7 @@ def telemetry_batch(context: dg.AssetExecutionContext, ports: Ports) -> Material
             "pets": decoded.readings["pet_id"].n_unique(),
             "file": dg.MetadataValue.path(str(path)),
             **_services(ports),
+            **describe_range(work.record),
         }
     return dg.MaterializeResult(metadata=metadata, check_results=checks)
 

@@ -14,11 +14,13 @@ _INK, _PULSE = "#444444", "#c0392b"
 
 
 def show_worst_episode(episodes: "Sequence[Episode]") -> Mapping[str, Any]:
-    """The episode with the largest deviation as a picture and its reason; nothing without one."""
+    """The most severe episode as a picture and its reason; nothing without one."""
+    from pettwin_pipeline.detection.screen import SEVERITIES
+
     going_on = [one for one in episodes if one.ended_ms is None and one.recent_bpm]
     if not going_on:
         return {}
-    worst = max(going_on, key=lambda one: (one.peak, one.episode_id))
+    worst = max(going_on, key=lambda one: (SEVERITIES.index(one.severity), one.peak))
     image = base64.b64encode(draw_episode(worst)).decode()
     text = f"![{worst.pet_id}](data:image/png;base64,{image})"
     return {

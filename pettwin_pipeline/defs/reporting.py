@@ -66,12 +66,12 @@ def pipeline_metrics(context: dg.AssetExecutionContext, ports: Ports) -> Materia
         metadata={"dropped": report.dropped, "reason": report.reason or "none"},
     )
     metadata = {
-        **describe_range(record),
         "points": len(points),
         "transport": report.transport,
         "accepted": report.accepted,
         "dropped": report.dropped,
         **_stage_times(points),
+        **describe_range(record),
     }
     return dg.MaterializeResult(metadata=metadata, check_results=[check])
 
@@ -155,7 +155,7 @@ def _record_stream(recorder: "Recorder", ports: Ports) -> str:
     record_active_pets(recorder, _active_pets(ledger.done_since(topic, now_s - ACTIVE_S)))
     leases = ledger.leases(topic, ports.kafka.topic_epoch(topic))
     ages = {one.lane: now_s - one.taken_s for one in leases if one.expires_s > now_s}
-    record_lanes(recorder, ages, parked_lanes=())
+    record_lanes(recorder, ages, parked_lanes=(), lanes=range(settings.pettwin_lanes))
     return f"lag {sum(lag.values())}"
 
 

@@ -60,13 +60,13 @@ def anomaly_scores(context: dg.AssetExecutionContext, ports: Ports) -> Materiali
         statuses = dict(scores["status"].value_counts().iter_rows())
         work.counts |= {name: statuses.get(name, 0) for name in STATUSES}
         metadata = {
-            **describe_range(work.record),
             "dagster/row_count": len(scores),
             **work.counts,
             "flagged": int(scores["flagged"].sum()),
             "pets_known": sum(len(one.baselines.pet_ids) for one in scored.values()),
             "episodes": _episodes_table(episodes),
             "file": dg.MetadataValue.path(str(path)),
+            **describe_range(work.record),
         }
         work.counts["active"] = {str(p): _active(one.baselines) for p, one in scored.items()}
     return dg.MaterializeResult(metadata=metadata)
@@ -147,10 +147,10 @@ def verdicts(context: dg.AssetExecutionContext, ports: Ports) -> Materialized:
         judged = judge_statistically(episodes)
         ports.files.write_json(work.range, "verdicts", encode_verdicts(judged))
         metadata = {
-            **describe_range(work.record),
             "verdicts": len(judged),
             "origin": "statistical",
             "requests_to_a_model": 0,
+            **describe_range(work.record),
         }
     return dg.MaterializeResult(metadata=metadata)
 
@@ -188,13 +188,13 @@ def health_alerts(context: dg.AssetExecutionContext, ports: Ports) -> Materializ
         ports.files.write_json(work.range, "alerts", encode_alerts(alerts))
         counts = _publish(work, alerts, episodes)
         record_alerts(work.recorder, alerts, "delivered")
-        metadata = {
-            **describe_range(work.record),
-            **{name: counts[name] for name in ("messages", "readings", "episodes")},
-            "alerts": len(alerts),
-            "alerts_by_severity": _alerts_table(alerts),
-        }
-    metadata |= show_worst_episode(episodes)
+    metadata = {
+        "alerts": len(alerts),
+        "alerts_by_severity": _alerts_table(alerts),
+        **show_worst_episode(episodes),
+        **{name: counts[name] for name in ("messages", "readings", "episodes")},
+        **describe_range(work.record),
+    }
     return dg.MaterializeResult(metadata=metadata, check_results=[check])
 
 

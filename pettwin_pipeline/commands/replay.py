@@ -1,0 +1,220 @@
+"""`pettwin replay`: recorded sessions, or a user's own files, published as readings.
+
+Without files it is the packaged recording of dogs asleep. Event times are moved so that the last
+reading is now, unless told to keep them: a reading's age is judged against its Kafka timestamp.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, Final, Literal
+
+from pettwin_pipeline.adapters.kafka import Kafka, Outgoing
+from pettwin_pipeline.commands.progress import Progress
+from pettwin_pipeline.commands.sending import Sender
+from pettwin_pipeline.commands.simulate import label_messages
+from pettwin_pipeline.errors import InputFileError, SettingsError
+from pettwin_pipeline.readings.encode import encode_readings
+from pettwin_pipeline.readings.heartbeats import parse_sessions, recorded_readings
+from pettwin_pipeline.readings.injections import inject_every
+from pettwin_pipeline.readings.simulator import Label
+from pettwin_pipeline.readings.tables import RowProblem, TableRow, parse_csv, parse_ndjson
+from pettwin_pipeline.settings import Settings
+
+Format = Literal["auto", "heartbeats", "csv", "ndjson"]
+PARSERS: Final = {"csv": parse_csv, "ndjson": parse_ndjson}
+CHUNK: Final = 500
+"""Rows that are sent together."""
+SHOWN_PROBLEMS: Final = 5
+EPISODE_EVERY_S: Final = 1800
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be replayed.
+
+    Attributes:
+        files: paths; none: the packaged recording.
+        file_format: of all of them.
+        mapping: from fields of ours to columns of theirs.
+        pet_id: the pet of every row, for files that do not name it.
+        episodes: inject the documented episodes, one every 30 minutes of a pet.
+        speed: event time against the clock; 0: as fast as possible.
+        keep_times: leave event times as they are.
+    """
+
+    files: tuple[str, ...] = ()
+    file_format: Format = "auto"
+    mapping: tuple[tuple[str, str], ...] = ()
+    pet_id: str | None = None
+    episodes: bool = False
+    speed: float = 0.0
+    keep_times: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What is sent: rows that can be gone through more than once, and labels where there are some.
+
+    Attributes:
+        rows: gives an iterator over rows and problems in the order of the file.
+        readings: how many rows are readings.
+        first_ms, last_ms: their earliest and latest event time.
+        problems: the first rows that are no readings.
+        bad_rows: how many there are.
+        labels: of injected episodes.
+    """
+
+    rows: Callable[[], Iterator[TableRow | RowProblem]]
+    readings: int
+    first_ms: int
+    last_ms: int
+    problems: tuple[RowProblem, ...] = ()
+    bad_rows: int = 0
+    labels: tuple[Label, ...] = ()
+
+
+def parse_mapping(text: str) -> tuple[tuple[str, str], ...]:
+    """`heart_rate=bpm,pet_id=dog` as pairs.
+
+    Raises:
+        SettingsError: a part has no `=`.
+    """
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    if wrong := [name for name, sign, column in pairs if not (sign and name and column)]:
+        raise SettingsError(f"--map {wrong[0]}: allowed is our_field=their_column, comma separated")
+    return tuple((name.strip(), column.strip()) for name, _, column in pairs)
+
+
+def run(plan: Plan, say: Callable[[str], None]) -> None:
+    """Send the recordings to Kafka, one after the other."""
+    settings = Settings.load()
+    topics = (settings.kafka_topic, settings.kafka_labels_topic)
+    with Kafka(settings) as kafka:
+        for topic in topics:
+            kafka.partitions(topic)
+        recordings = [_open(plan, path) for path in plan.files] or [_packaged(plan)]
+        began_s = time.monotonic()
+        total = sum(one.readings for one in recordings)
+        with (
+            Progress("replaying", total, say) as progress,
+            Sender(settings, kafka, topics, say=progress.say) as sender,
+        ):
+            for one in recordings:
+                _tell_problems(one, progress.say)
+                for sent in _send(sender, topics, plan, one):
+                    progress.advance_to(sent, f"{sender.acked:,} acknowledged")
+        took_s = max(time.monotonic() - began_s, 0.001)
+        readings, labels = (sender.acked_of(topic) for topic in topics)
+        bad = sum(one.bad_rows for one in recordings)
+        say(
+            f"{readings:,} readings and {labels} labels sent to {kafka.broker.bootstrap}, all "
+            f"acknowledged, {bad} bad rows left out, {readings / took_s:,.0f} readings/s"
+        )
+
+
+def _send(sender: Sender, topics: Sequence[str], plan: Plan, recording: Recording) -> Iterator[int]:
+    """Send one recording; yields how many of its rows were sent so far."""
+    span_s = (recording.last_ms - recording.first_ms) / 1000
+    began_s, now_ms = time.monotonic(), time.time() * 1000
+    end_ms = now_ms + (span_s * 1000 / plan.speed if plan.speed else 0.0)
+    shift = 0 if plan.keep_times else round(end_ms - recording.last_ms)
+    sent = 0
+    rows = (row.moved(shift) for row in recording.rows() if isinstance(row, TableRow))
+    while chunk := list(islice(rows, CHUNK)):
+        if plan.speed:
+            due_s = (chunk[0].time_ms - shift - recording.first_ms) / 1000 / plan.speed
+            sender.wait(began_s + due_s - time.monotonic())
+        sender.send(topics[0], [_outgoing(row, keep_times=plan.keep_times) for row in chunk])
+        sent += len(chunk)
+        yield sent
+    sender.send(topics[1], label_messages(one.moved(shift) for one in recording.labels))
+
+
+def _outgoing(row: TableRow, *, keep_times: bool) -> Outgoing:
+    return Outgoing(row.pet_id.encode(), row.message, row.time_ms if keep_times else 0)
+
+
+def _tell_problems(recording: Recording, say: Callable[[str], None]) -> None:
+    for problem in recording.problems:
+        say(f"line {problem.line}: {problem.text}")
+    if recording.bad_rows > len(recording.problems):
+        say(f"and {recording.bad_rows - len(recording.problems)} more bad rows")
+
+
+def _open(plan: Plan, path: str) -> Recording:
+    """Look through a file once: what it holds, how many rows, from when to when.
+
+    Raises:
+        InputFileError: it cannot be read, or holds no reading.
+    """
+    try:
+        with Path(path).open(encoding="utf-8", errors="replace", newline="") as file:
+            kind = _kind(path, file) if plan.file_format == "auto" else plan.file_format
+            file.seek(0)
+            if kind == "heartbeats":
+                return _of_heartbeats(plan, file)
+        return _of_table(plan, path, kind)
+    except OSError as error:
+        raise InputFileError(f"{path}: {error.strerror}") from None
+    except InputFileError as error:
+        raise InputFileError(f"{path}: {error}") from None
+
+
+def _kind(path: str, file: IO[str]) -> str:
+    first = file.readline()
+    if "beat_times_s" in first:
+        return "heartbeats"
+    if Path(path).suffix.lower() in {".ndjson", ".jsonl", ".json"} or first.startswith("{"):
+        return "ndjson"
+    return "csv"
+
+
+def _of_table(plan: Plan, path: str, kind: str) -> Recording:
+    def rows() -> Iterator[TableRow | RowProblem]:
+        with Path(path).open(encoding="utf-8", errors="replace", newline="") as file:
+            yield from PARSERS[kind](file, dict(plan.mapping), pet_id=plan.pet_id)
+
+    readings = bad = 0
+    first_ms, last_ms = 2**62, -(2**62)
+    problems: list[RowProblem] = []
+    for row in rows():
+        if isinstance(row, TableRow):
+            readings += 1
+            first_ms, last_ms = min(first_ms, row.time_ms), max(last_ms, row.time_ms)
+            continue
+        bad += 1
+        if bad <= SHOWN_PROBLEMS:
+            problems.append(row)
+    if not readings:
+        why = f": line {problems[0].line}: {problems[0].text}" if problems else ""
+        raise InputFileError(f"no row is a reading{why}")
+    return Recording(rows, readings, first_ms, last_ms, tuple(problems), bad)
+
+
+def _packaged(plan: Plan) -> Recording:
+    from pettwin_pipeline.stack.recordings import dog_heartbeats
+
+    return _of_heartbeats(plan, dog_heartbeats())
+
+
+def _of_heartbeats(plan: Plan, lines: Iterable[str]) -> Recording:
+    readings = recorded_readings(parse_sessions(lines))
+    labels: list[Label] = []
+    if plan.episodes:
+        readings, labels = inject_every(readings, every_s=EPISODE_EVERY_S)
+    if readings.is_empty():
+        raise InputFileError("no session has a heart rate")
+
+    def rows() -> Iterator[TableRow]:
+        messages = encode_readings(readings)
+        whose, when = readings["pet_id"].to_list(), readings["time_ms"].to_list()
+        for line, (pet_id, time_ms, message) in enumerate(
+            zip(whose, when, messages, strict=True), start=1
+        ):
+            yield TableRow(line, pet_id, time_ms, message)
+
+    times = readings["time_ms"]
+    return Recording(rows, len(readings), int(times[0]), int(times[-1]), labels=tuple(labels))
