@@ -155,14 +155,15 @@ class DatadogApiTransport:
         second = _SECONDS.take(self._address, self._host, int(now_s))
         deadline = self._monotonic() + self._limits.deadline_s
         lost: Counter[str] = Counter()
+        requests: list[tuple[str, float]] = []
         groups = _same_series(points, second)
         with ApiClient(self._configuration) as client:
             for submit, payload in self._requests(client, groups):
                 hopeless = next((reason for reason in _HOPELESS if lost[reason]), None)
-                reason = hopeless or self._submit(submit, payload, deadline)
+                reason = hopeless or self._submit(submit, payload, deadline, requests)
                 if reason:
                     lost[reason] += sum(row.points for row in payload)
-        return report_of(self.name, len(points), lost)
+        return report_of(self.name, len(points), lost, requests)
 
     def _requests(
         self, client: ApiClient, groups: Mapping[_Series, Sequence[Point]]
@@ -210,17 +211,27 @@ class DatadogApiTransport:
         return [*(f"{key}:{value}" for key, value in point.tags), *self._constant_tags]
 
     def _submit(
-        self, submit: Callable[..., Any], payload: Sequence[_Row], deadline: float
+        self,
+        submit: Callable[..., Any],
+        payload: Sequence[_Row],
+        deadline: float,
+        requests: list[tuple[str, float]],
     ) -> str | None:
-        """Send one payload, again where that may help. Returns why it was dropped, or None."""
+        """Send one payload, again where that may help. Returns why it was dropped, or None.
+
+        Each request is noted in `requests`: its outcome, and how many milliseconds it took.
+        """
         body = {"series": [row.content for row in payload]}
         reason = "deadline"
         for attempt in range(self._limits.attempts):
-            left = deadline - self._monotonic()
+            began = self._monotonic()
+            left = deadline - began
             if left <= 0:
                 break
             self._configuration.request_timeout = min(self._limits.timeout_s, left)
             failure = self._request(submit, body, self._limits.backoff_s * 2**attempt)
+            took_ms = (self._monotonic() - began) * 1000
+            requests.append(("failed" if failure else "success", took_ms))
             if failure is None:
                 return None
             reason = failure.reason

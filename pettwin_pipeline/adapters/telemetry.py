@@ -8,7 +8,7 @@ are never in the way of the stream: a transport does not raise, it drops and say
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 from urllib.parse import urlsplit
 
@@ -42,12 +42,14 @@ class SendReport:
         accepted: handed over. Over UDP nobody acknowledges: it left without an error.
         dropped: not handed over, or refused.
         reason: why most of the dropped were, a key of `DROP_REASONS`; None where none were.
+        requests: outcome (success or failed) and milliseconds of each request that was made.
     """
 
     transport: TransportName
     accepted: int
     dropped: int = 0
     reason: str | None = None
+    requests: tuple[tuple[str, float], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +82,15 @@ class Transport(Protocol):
 
 
 def report_of(
-    transport: TransportName, points: int, lost: Mapping[str, int] | Counter[str]
+    transport: TransportName,
+    points: int,
+    lost: Mapping[str, int],
+    requests: Sequence[tuple[str, float]] = (),
 ) -> SendReport:
     """The report of a sending of `points` points, of which `lost` were dropped by reason."""
     dropped = sum(lost.values())
     reason = max(sorted(lost), key=lambda name: lost[name]) if dropped else None
-    return SendReport(transport, points - dropped, dropped, reason)
+    return SendReport(transport, points - dropped, dropped, reason, tuple(requests))
 
 
 class CountedTransport:
@@ -117,7 +122,7 @@ def _tally(points: Sequence[Point], now_s: float) -> Tally:
 
 
 class ReportingTransport:
-    """Any transport, reporting itself as telemetry.points{transport,outcome}.
+    """Any transport, reporting itself: telemetry.points, and pipeline.http.latency of its requests.
 
     After each sending a second, small one says what became of the first; nothing is said of the
     second, so reports never breed reports. Where the first was lost whole the second is not tried:
@@ -128,6 +133,7 @@ class ReportingTransport:
     def __init__(self, inner: Transport) -> None:
         self._inner = inner
         self._outcomes: Counter[str] = Counter()
+        self._requests: list[tuple[str, float]] = []
 
     @property
     def name(self) -> TransportName:
@@ -140,16 +146,20 @@ class ReportingTransport:
             return SendReport(self.name, accepted=0)
         report = self._inner.send(points, now_s)
         self._outcomes.update(accepted=report.accepted, dropped=report.dropped)
+        self._requests += report.requests
         if report.accepted and not self._inner.send(self.unreported(), now_s).dropped:
             self._outcomes.clear()
+            self._requests.clear()
         return report
 
     def unreported(self) -> list[Point]:
-        """The points of telemetry.points that have not been sent yet."""
+        """What has not been reported yet, as points."""
         recorder = Recorder()
         for outcome, n in self._outcomes.items():
             if n:
                 recorder.count("telemetry.points", n, transport=self.name, outcome=outcome)
+        for outcome, ms in self._requests:
+            recorder.distribution("pipeline.http.latency", [ms], peer="datadog", outcome=outcome)
         return recorder.drain()
 
 

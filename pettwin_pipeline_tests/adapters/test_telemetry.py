@@ -19,7 +19,7 @@ from pettwin_pipeline.adapters.telemetry import (
 from pettwin_pipeline.errors import SettingsError
 from pettwin_pipeline.metrics.points import Point, Recorder
 from pettwin_pipeline.settings import Settings
-from pettwin_pipeline_tests.adapters.http_intake import SERIES, Intake
+from pettwin_pipeline_tests.adapters.http_intake import DISTRIBUTIONS, SERIES, Answer, Intake, to
 from pettwin_pipeline_tests.metrics.datagrams import Listener
 
 NOW_S = 1_700_000_000.0
@@ -106,6 +106,16 @@ def test_a_report_that_is_lost_itself_is_part_of_the_next() -> None:
     assert inner.reported == {}
     transport.send(beats(3), NOW_S)
     assert inner.reported == {"accepted": 5.0}
+
+
+def test_the_time_of_each_request_is_reported_by_its_outcome() -> None:
+    with Intake(Answer(500)) as intake:
+        ReportingTransport(to(intake.address)).send(beats(1), NOW_S)
+        rows = intake.rows(DISTRIBUTIONS)
+    assert {row["metric"] for row in rows} == {"pipeline.http.latency"}
+    assert {tag for row in rows for tag in row["tags"]} >= {"peer:datadog"}
+    told = {tag: len(row["points"][0][1]) for row in rows for tag in row["tags"]}
+    assert (told["outcome:failed"], told["outcome:success"]) == (1, 1)
 
 
 def test_a_report_names_the_reason_of_most_losses() -> None:
