@@ -101,8 +101,8 @@ def test_retries_are_bounded() -> None:
 
 
 def test_what_is_not_sent_by_the_deadline_is_dropped() -> None:
-    clock = itertools.count()  # a second at each look
-    limits = Limits(deadline_s=3.0)
+    clock = itertools.count()  # a second at each look: one before a request, one after it
+    limits = Limits(deadline_s=4.0)
     with Intake() as intake:
         transport = DatadogApiTransport(
             SecretStr(KEY), address=intake.address, limits=limits, monotonic=lambda: next(clock)
