@@ -1,0 +1,1 @@
+"""What finds illness: baseline, screen, clinical rules, episodes, verdicts. Pure."""

@@ -1,0 +1,150 @@
+"""What is normal for one pet, and what is remembered of its last minutes: the state of the screen.
+
+One fixed-size record a pet, so that a million pets are one array. The record holds the open slot,
+the ring of slot means at rest, the slow levels, and the episodes that are going on. Knows how it is
+kept as bytes; the rules that move it are in `slots`, `screen` and `alarms`.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pettwin_pipeline.detection.clinical import UNSAID, USUAL
+from pettwin_pipeline.errors import UnknownFormatError
+from pettwin_pipeline.readings.schema import SIZES
+
+BASELINE_FORMAT: Final = 1
+NEVER: Final = -(2**62)
+"""A slot before all slots."""
+RING: Final = 24
+"""Slots that the medians look back on: 4 minutes."""
+PRIOR_WEIGHT: Final = 24
+"""Slots that the usual heart rate of the species counts for."""
+DIRECTIONS: Final = ("high", "low")
+
+StateArray = npt.NDArray[Any]
+IndexArray = npt.NDArray[np.int64]
+
+STATE: Final = np.dtype(
+    [
+        ("species", "<u1"),  # index into SPECIES
+        ("size", "<u1"),  # index into SIZES
+        ("last_ms", "<i8"),  # latest event time seen
+        ("slot", "<i8"),  # the open slot; NEVER before the first reading
+        ("sums", "<i8", (6,)),  # of the open slot, see slots.SIGNAL_SCALES: sum and count of each
+        ("said", "<u1"),  # of the open slot, see clinical.profile_codes
+        ("ring", "<f4", (RING,)),  # means of log(bpm) of slots at rest, newest last
+        ("ring_awake", "<u4"),  # which of them were awake, newest in the lowest bit
+        ("ring_n", "<u1"),
+        ("ring_slot", "<i8"),  # slot of the newest value in the ring
+        ("active_until", "<i8"),  # slots up to here belong to exercise and its end
+        ("level", "<f8", (2,)),  # slow level of log(bpm) at rest: asleep, awake
+        ("weight", "<i4", (2,)),  # slots that each of them counts for
+        ("frozen", "<i4"),  # slots since the levels stopped learning
+        ("alarm", "?", (4,)),  # fast high, fast low, slow high, slow low
+        ("going", "?", (2,)),  # an episode in this direction is going on
+        ("started", "<i8", (2,)),  # its first slot
+        ("last_up", "<i8", (2,)),  # the last slot of it with an alarm
+        ("quiet", "<u1", (2,)),  # slots judged since then
+        ("severity", "<u1", (2,)),  # told so far
+        ("peak", "<f4", (2,)),
+        ("score", "<f4"),  # after the last closed slot
+        ("flagged", "?"),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Baselines:
+    """The states of some pets, sorted by pet id.
+
+    Attributes:
+        pet_ids: strings, sorted and unique, n of them.
+        states: `STATE` records, shape (n,).
+    """
+
+    pet_ids: pl.Series
+    states: StateArray
+
+    @classmethod
+    def empty(cls) -> "Baselines":
+        """No pets yet."""
+        return cls(pl.Series("pet_id", [], pl.String), np.zeros(0, STATE))
+
+    def with_pets(self, pet_ids: pl.Series) -> tuple["Baselines", IndexArray]:
+        """Add the pets that are new, and say where each of these lies.
+
+        Args:
+            pet_ids: of readings: in any order, repeated.
+
+        Returns:
+            New baselines (the states are copied), and the row of each pet id, its shape.
+        """
+        rows = _rows(pet_ids, self.pet_ids)
+        if not rows.has_nulls():
+            return Baselines(self.pet_ids, self.states.copy()), _indices(rows)
+        new = pet_ids.filter(rows.is_null()).unique()
+        names = pl.concat([self.pet_ids, new.alias("pet_id")])
+        order = names.arg_sort().to_numpy()
+        states = np.concatenate([self.states, fresh_states(len(new))])[order]
+        merged = Baselines(names.gather(order), states)
+        return merged, _indices(_rows(pet_ids, merged.pet_ids))
+
+
+def _rows(wanted: pl.Series, known: pl.Series) -> pl.Series:
+    rows = pl.LazyFrame({"pet_id": known}).with_row_index("row")
+    asked = pl.LazyFrame({"pet_id": wanted})
+    return asked.join(rows, on="pet_id", how="left", maintain_order="left").collect()["row"]
+
+
+def _indices(rows: pl.Series) -> IndexArray:
+    return rows.cast(pl.Int64).to_numpy()
+
+
+def fresh_states(count: int) -> StateArray:
+    """States of pets of which nothing is known."""
+    states = np.zeros(count, STATE)
+    for name in ("last_ms", "slot", "ring_slot", "active_until", "started", "last_up"):
+        states[name] = NEVER
+    states["species"], states["size"] = divmod(UNSAID, len(SIZES))
+    states["said"] = UNSAID
+    states["level"] = USUAL[-1, -1]
+    states["weight"] = PRIOR_WEIGHT
+    return states
+
+
+class _Header(msgspec.Struct, frozen=True):
+    format: int
+    pet_ids: list[str] = []
+
+
+def encode_baselines(baselines: Baselines) -> bytes:
+    """Baselines as bytes, a line of JSON and the records: the same states give the same bytes."""
+    header = _Header(BASELINE_FORMAT, baselines.pet_ids.to_list())
+    return msgspec.json.encode(header) + b"\n" + baselines.states.tobytes()
+
+
+def parse_baselines(content: bytes) -> Baselines:
+    """The way back from `encode_baselines`.
+
+    Raises:
+        UnknownFormatError: written by a release with another format, or not whole.
+    """
+    head, _, records = content.partition(b"\n")
+    try:
+        header = msgspec.json.decode(head, type=_Header)
+    except msgspec.DecodeError as error:
+        raise UnknownFormatError(f"these are no baselines: {error}") from None
+    if header.format != BASELINE_FORMAT:
+        raise UnknownFormatError(
+            f"baselines of format {header.format}; this release knows {BASELINE_FORMAT}"
+        )
+    if len(records) != len(header.pet_ids) * STATE.itemsize:
+        raise UnknownFormatError(f"baselines of {len(header.pet_ids)} pets are not whole")
+    return Baselines(
+        pl.Series("pet_id", header.pet_ids, pl.String), np.frombuffer(records, STATE).copy()
+    )

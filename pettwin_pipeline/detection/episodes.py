@@ -1,0 +1,140 @@
+"""Episodes: a suspicion with a beginning and an end, with an id that never depends on batches.
+
+Turns the screen's changes into values that leave the detector. An episode's id is made of the pet,
+the direction, its first slot and the detector's version: the same readings give the same id however
+often and in whatever batches they are scored. Knows nothing of alerts, verdicts or files.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import msgspec
+
+from pettwin_pipeline.detection.baseline import DIRECTIONS
+from pettwin_pipeline.detection.screen import DETECTOR_VERSION, SEVERITIES, Change
+from pettwin_pipeline.detection.slots import SLOT_MS
+from pettwin_pipeline.readings.schema import SPECIES
+
+Severity = Literal["low", "medium", "high", "critical"]
+
+
+class Episode(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of an episode at the reading at (partition, offset). Times in ms, UTC."""
+
+    episode_id: str
+    pet_id: str
+    species: str
+    kind: Literal["health"] = "health"
+    signal: str = "heart_rate"
+    direction: str
+    severity: Severity
+    partition: int
+    offset: int
+    """The reading that closed the slot: when this was known."""
+    raised_ms: int
+    """Event time of that reading."""
+    started_ms: int
+    ended_ms: int | None
+    peak: float
+    """Largest deviation so far, as a multiple of the threshold."""
+    median_bpm: float
+    level_bpm: float
+    reason: str
+    is_still: bool
+    """Whether the collar said that the pet did not move."""
+    recent_bpm: tuple[float, ...]
+    """Means of the last slots at rest, 10 s each, newest last."""
+    detector_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The reading that closed a slot, and whose it is."""
+
+    pet_id: str
+    partition: int
+    offset: int
+    time_ms: int
+
+
+def name_episode(change: Change, place: Place) -> Episode:
+    """The episode of a change of the screen."""
+    started_ms = change.started * SLOT_MS
+    direction = DIRECTIONS[change.direction]
+    return Episode(
+        episode_id=make_id(place.pet_id, direction, str(started_ms), DETECTOR_VERSION),
+        pet_id=place.pet_id,
+        species=SPECIES[change.species],
+        direction=direction,
+        severity=SEVERITIES[change.severity],  # type: ignore[arg-type]
+        partition=place.partition,
+        offset=place.offset,
+        raised_ms=place.time_ms,
+        started_ms=started_ms,
+        ended_ms=None if change.ended is None else (change.ended + 1) * SLOT_MS,
+        peak=round(change.peak, 3),
+        median_bpm=round(change.median_bpm, 1),
+        level_bpm=round(change.level_bpm, 1),
+        is_still=change.is_still,
+        reason=_reason(change),
+        recent_bpm=tuple(round(math.exp(value), 1) for value in change.recent_log_bpm),
+        detector_version=DETECTOR_VERSION,
+    )
+
+
+def make_id(*parts: str) -> str:
+    """32 hex digits made of the parts: the same parts give the same id, everywhere."""
+    text = "\x1f".join(parts)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+_RELATION: Final = ("above", "below")
+
+
+def _reason(change: Change) -> str:
+    """For example: heart rate 41 % above this pet's resting level (88 against 62 bpm) for 6 min."""
+    side = _RELATION[change.direction]
+    if change.ended is not None:
+        lasted = _duration(change.ended + 1 - change.started)
+        return f"ended: heart rate was {side} this pet's resting level for {lasted}"
+    share = (change.median_bpm / change.level_bpm - 1) * 100
+    text = (
+        f"heart rate {_compare(share)} this pet's resting level "
+        f"({change.median_bpm:.0f} against {change.level_bpm:.0f} bpm) "
+        f"for {_duration(change.slot + 1 - change.started)}"
+    )
+    if change.is_still:
+        text += ", not moving"
+    if change.limit_bpm is not None:
+        species = SPECIES[change.species]
+        kind = "" if species == "other" else f" for a {species} at rest"
+        text += f"; {side} the limit of {change.limit_bpm:.0f} bpm{kind}"
+    return text
+
+
+def _compare(share: float) -> str:
+    percent = round(abs(share))
+    return f"{percent} % {'above' if share > 0 else 'below'}" if percent else "at"
+
+
+def _duration(slots: int) -> str:
+    seconds = slots * SLOT_MS // 1000
+    return f"{seconds} s" if seconds < _MINUTES_FROM_S else f"{seconds // 60} min"
+
+
+_MINUTES_FROM_S: Final = 120
+
+EPISODES_DECODER: Final = msgspec.json.Decoder(list[Episode])
+
+
+def encode_episodes(episodes: Sequence[Episode]) -> bytes:
+    """A JSON array; the same episodes give the same bytes."""
+    return msgspec.json.encode(list(episodes))
+
+
+def parse_episodes(content: bytes) -> list[Episode]:
+    """The way back from `encode_episodes`."""
+    return EPISODES_DECODER.decode(content)

@@ -1,0 +1,187 @@
+"""Readings cut into slots of 10 s per pet: what the screen steps over.
+
+A slot is closed when a later one begins, so that any batch size gives the same slots. Sums are kept
+as integers (fixed point): they are exact, so neither order nor batch edges can change them. Late
+readings (older than the pet's newest) and repeated ones (its newest time again) are named, not
+used. A value that is null, not a number or outside its physical range is not counted.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pettwin_pipeline.detection.baseline import NEVER, IndexArray, StateArray
+from pettwin_pipeline.detection.clinical import CodeArray, FloatArray, profile_codes
+from pettwin_pipeline.readings.schema import PHYSICAL_RANGES
+
+SLOT_MS: Final = 10_000
+SIGNAL_SCALES: Final = {
+    "heart_rate": 2.0**20,  # of its logarithm
+    "activity_score": 2.0**20,
+    "sleep_quality": 2.0**20,
+}
+"""The signals that a slot sums, in the order of `sums`: steps of 1e-6, so coarse that the last bit
+in which processors differ does not show."""
+
+BoolArray = npt.NDArray[np.bool_]
+
+SCORED, LATE, REPEATED = np.uint8(0), np.uint8(1), np.uint8(2)
+STATUSES: Final = ("scored", "late", "repeated")
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedSlots:
+    """Slots that a batch closed, by pet and time. All arrays have one entry a slot.
+
+    Attributes:
+        pet: row in the states.
+        slot: event time divided by SLOT_MS.
+        nth: counts the slots of one pet from 0: slots with the same number belong to different
+            pets and are stepped over together.
+        closing_row: the row, in the order of the batch, of the reading that closed the slot.
+        said: of species and size, see `profile_codes`.
+        log_bpm: mean of log(heart rate), NaN where there was none.
+        activity: mean, NaN where there was none.
+        stillness: mean sleep_quality, NaN where there was none.
+    """
+
+    pet: IndexArray
+    slot: IndexArray
+    nth: IndexArray
+    closing_row: IndexArray
+    said: CodeArray
+    log_bpm: FloatArray
+    activity: FloatArray
+    stillness: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Slotted:
+    """A batch cut into slots.
+
+    Attributes:
+        closed: what the screen steps over.
+        status: of each reading, an index into STATUSES, shape (rows,).
+        last_closed: for each reading the index of the last slot of its pet that was closed before
+            or by it, -1 for none in this batch, shape (rows,).
+    """
+
+    closed: ClosedSlots
+    status: CodeArray
+    last_closed: IndexArray
+
+
+def cut_into_slots(readings: pl.DataFrame, pet: IndexArray, states: StateArray) -> Slotted:
+    """Cut readings into slots; open slots and latest times in `states` are moved on in place.
+
+    Args:
+        readings: frame of READING_SCHEMA in stream order, one partition, not empty.
+        pet: row of each reading's pet in `states`, shape (rows,).
+        states: `STATE` records.
+    """
+    time_ms = readings["time_ms"].to_numpy()
+    by_pet = np.argsort(pet, kind="stable")
+    latest = _latest_before(pet[by_pet], time_ms[by_pet], states["last_ms"])
+    news = time_ms[by_pet] - latest
+    status = np.empty(len(pet), np.uint8)
+    status[by_pet] = np.where(news > 0, SCORED, np.where(news < 0, LATE, REPEATED))
+    closed = _close(readings, pet, by_pet[news > 0], states)
+    return Slotted(closed, status, _last_closed(pet, by_pet, closed))
+
+
+def _latest_before(pet: IndexArray, time_ms: IndexArray, kept: IndexArray) -> IndexArray:
+    """For each reading the latest time of its pet before it; `pet` is sorted."""
+    first = _starts(pet)
+    earliest = int(time_ms.min())
+    span = int(time_ms.max()) - earliest + 1
+    lift = np.cumsum(first) * span - earliest  # every pet above all pets before it
+    latest = np.maximum.accumulate(time_ms + lift)
+    before = np.r_[0, latest[:-1]] - lift
+    before[first] = NEVER
+    known: IndexArray = np.maximum(before, kept[pet])
+    return known
+
+
+def _starts(sorted_values: IndexArray) -> BoolArray:
+    """Where a value differs from the one before it; true at the first."""
+    starts: BoolArray = np.ones(len(sorted_values), np.bool_)
+    starts[1:] = sorted_values[1:] != sorted_values[:-1]
+    return starts
+
+
+def _close(
+    readings: pl.DataFrame, pet: IndexArray, used: IndexArray, states: StateArray
+) -> ClosedSlots:
+    """Sum the used readings, sorted by pet, onto the open slots; keep open the last of each pet."""
+    touched = pet[used][_starts(pet[used])]
+    pets = np.concatenate([touched, pet[used]])
+    in_order = np.argsort(pets, kind="stable")  # the slot that was left open comes first
+    pets = pets[in_order]
+    time_ms = readings["time_ms"].to_numpy()
+    slots = np.concatenate([states["slot"][touched], time_ms[used] // SLOT_MS])[in_order]
+    rows = np.concatenate([np.full(len(touched), -1), used])[in_order]
+    table = np.concatenate([states["sums"][touched], _fixed_point(readings)[used]])[in_order]
+    said = np.concatenate([states["said"][touched], profile_codes(readings)[used]])[in_order]
+    begin = np.flatnonzero(_starts(pets) | _starts(slots))
+    pets, slots = pets[begin], slots[begin]
+    sums = np.add.reduceat(table, begin, axis=0) if len(begin) else table
+    said = np.minimum.reduceat(said, begin) if len(begin) else said
+    stays = np.ones(len(pets), np.bool_)  # the last slot of each pet
+    stays[:-1] = pets[1:] != pets[:-1]
+    states["slot"][touched], states["sums"][touched] = slots[stays], sums[stays]
+    states["said"][touched] = said[stays]
+    states["last_ms"][pet[used]] = time_ms[used]  # in the order of time: the last one stands
+    which = np.flatnonzero(~stays & (slots != NEVER))
+    closing_row = rows[begin[which + 1]]
+    return _closed(pets, slots, sums, said, which=which, closing_row=closing_row)
+
+
+def _closed(
+    pets: IndexArray,
+    slots: IndexArray,
+    sums: IndexArray,
+    said: CodeArray,
+    *,
+    which: IndexArray,
+    closing_row: IndexArray,
+) -> ClosedSlots:
+    pet = pets[which]
+    position = np.arange(len(pet))
+    start = np.maximum.accumulate(np.where(_starts(pet), position, 0))
+    means = [
+        _mean(sums[which, 2 * i], sums[which, 2 * i + 1], scale)
+        for i, scale in enumerate(SIGNAL_SCALES.values())
+    ]
+    return ClosedSlots(pet, slots[which], position - start, closing_row, said[which], *means)
+
+
+def _fixed_point(readings: pl.DataFrame) -> IndexArray:
+    """Sum and count of each signal of each reading, shape (rows, 6)."""
+    columns = np.zeros((len(readings), 2 * len(SIGNAL_SCALES)), np.int64)
+    for i, (name, scale) in enumerate(SIGNAL_SCALES.items()):
+        limits, value = PHYSICAL_RANGES[name], readings[name].to_numpy()
+        usable = (value >= limits.low) & (value <= limits.high)  # false for NaN, which null becomes
+        value = np.where(usable, value, 1.0)
+        value = np.log(value) if name == "heart_rate" else value
+        columns[:, 2 * i] = np.where(usable, np.rint(value * scale), 0.0)
+        columns[:, 2 * i + 1] = usable
+    return columns
+
+
+def _mean(total: IndexArray, count: IndexArray, scale: float) -> FloatArray:
+    mean: FloatArray = np.where(count > 0, total / (np.maximum(count, 1) * scale), np.nan)
+    return mean
+
+
+def _last_closed(pet: IndexArray, by_pet: IndexArray, closed: ClosedSlots) -> IndexArray:
+    """A reading closes at most one slot: carry the latest one forward within each pet."""
+    last = np.full(len(pet), -1)
+    if len(closed.pet):
+        last[closed.closing_row] = np.arange(len(closed.pet))
+        carried = np.maximum.accumulate(last[by_pet])
+        is_own = closed.pet[carried] == pet[by_pet]
+        last[by_pet] = np.where((carried >= 0) & is_own, carried, -1)
+    return last
