@@ -10,7 +10,7 @@ would find. Dogs with even numbers may be looked at when a setting is chosen; th
 Speed, on made-up readings: microseconds a reading, and bytes of kept baseline a pet.
 """
 
-import sys
+import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -205,7 +205,9 @@ def print_speed() -> None:
 
 def main() -> None:
     """Print all tables."""
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else SESSIONS
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sessions", nargs="?", type=Path, default=SESSIONS, help="recorded beats")
+    path = parser.parse_args().sessions
     if path.exists():
         with path.open(encoding="utf-8", newline="") as lines:
             readings = recorded_readings(parse_sessions(lines), START_MS)

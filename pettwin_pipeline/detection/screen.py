@@ -51,7 +51,8 @@ class Change:
         ended: its last slot, None while it goes on.
         severity: index into SEVERITIES.
         peak: largest deviation so far, as a multiple of the threshold.
-        median_bpm: of the last 2 minutes at rest, or of 4 where the slow alarm is the clearer one.
+        median_bpm: of the last 2 minutes at rest, or of 4 where the slow alarm is the clearer one
+            and no limit was passed.
         level_bpm: what is normal for the pet in such minutes.
         limit_bpm: the limit of the species that the 2-minute median passed, if it did.
         is_still: whether the collar said that the pet does not move.
@@ -168,13 +169,14 @@ def _change(
     """What is told of the episode of a row; `at` is its pet and the closing row of the slot."""
     kept = one[row]
     recent = kept["ring"][RING - int(kept["ring_n"]) :].astype(np.float64)
-    is_slow = seen.ratios[row, direction + 2] > seen.ratios[row, direction]
+    limit = float(seen.limits[row, 1 - direction])
+    is_outside = (float(seen.median[row]) - limit) * SIGNS[direction] > 0
+    # a limit is judged on the fast median: the numbers that are told must be those that passed it
+    is_slow = not is_outside and seen.ratios[row, direction + 2] > seen.ratios[row, direction]
     median = float(np.median(recent if is_slow else recent[-FAST:]))
     away = float(seen.slow[row] if is_slow else seen.fast[row])
     if math.isnan(away):  # it ended in a silence: there are no medians yet
         away = median - float(kept["level"][kept["ring_awake"] & 1])
-    limit = float(seen.limits[row, 1 - direction])
-    is_outside = (float(seen.median[row]) - limit) * SIGNS[direction] > 0
     return Change(
         pet=at[0],
         direction=direction,

@@ -105,6 +105,13 @@ def test_a_limit_is_medium_at_once_and_high_when_it_lasts() -> None:
     assert [one.severity for one in told(scored)] == ["medium", "high"]
 
 
+def test_the_rate_that_is_told_with_a_limit_is_the_one_that_passed_it() -> None:
+    rising = [*[120.0] * 2 * HOUR, *[170.0] * 9 * MINUTE, *[250.0] * 2 * MINUTE]
+    passed = [one for one in told(score(wear(rising, species="cat"))) if "limit" in one.reason]
+    assert [(one.severity, one.median_bpm) for one in passed] == [("critical", 250.0)]
+    assert "(250 against 120 bpm)" in passed[0].reason
+
+
 def test_what_no_pet_should_have_is_critical_at_once() -> None:
     assert [one.severity for one in told(_after_health([24.0] * 12))][-1] == "critical"
 
