@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 import polars as pl
@@ -28,6 +29,7 @@ from pettwin_pipeline.commands.up import (
     stack_writer,
 )
 from pettwin_pipeline.detection.alerts import Alert, parse_alert
+from pettwin_pipeline.detection.slots import SLOT_MS
 from pettwin_pipeline.errors import StackError
 from pettwin_pipeline.readings.heartbeats import parse_sessions, recorded_readings
 from pettwin_pipeline.readings.injections import inject_every
@@ -37,6 +39,8 @@ from pettwin_pipeline.stack.ports import LOOPBACK, answers
 from pettwin_pipeline.stack.recordings import dog_heartbeats
 from pettwin_pipeline.stack.supervisor import Supervisor
 
+MADE_FOR: Final = datetime(2026, 1, 1, 20, tzinfo=UTC)
+"""The hour of the simulated day: pets sleep and wake by it."""
 MINUTES: Final = 120.0
 SEED: Final = 7
 FIRST_EPISODE_S: Final = 1500
@@ -58,25 +62,29 @@ BROKEN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What the demo sends: recorded readings with their labels, beside the simulation."""
+    """What the demo sends: recorded readings with their labels, beside the simulation.
+
+    Both are made for a fixed time, so that every demo finds the same, and moved to end now.
+    """
 
     recorded: pl.DataFrame
     labels: list[Label]
     plan: Plan
-    start_ms: int
+    by_ms: int
 
     def chunks(self) -> Iterator[tuple[pl.DataFrame, list[Label]]]:
         """Readings in the order of time, and the labels known by then, a minute at a time."""
-        for chunk in self.plan.chunks(self.start_ms, 60.0):
-            yield _with_recorded(chunk, self.recorded), [*chunk.labels, *self._known(chunk)]
+        for chunk in self.plan.chunks(self.plan.start_ms(0.0), 60.0):
+            labels = [one.moved(self.by_ms) for one in chunk.labels]
+            begin_ms, end_ms = chunk.begin_ms + self.by_ms, chunk.end_ms + self.by_ms
+            labels += [one for one in self.labels if begin_ms <= one.order[0] < end_ms]
+            yield self._readings(chunk, begin_ms, end_ms), labels
 
-    def _known(self, chunk: SimulatedChunk) -> list[Label]:
-        return [one for one in self.labels if chunk.begin_ms <= one.order[0] < chunk.end_ms]
-
-
-def _with_recorded(chunk: SimulatedChunk, recorded: pl.DataFrame) -> pl.DataFrame:
-    during = recorded.filter(pl.col("time_ms").is_between(chunk.begin_ms, chunk.end_ms, "left"))
-    return pl.concat([chunk.readings, during], how="diagonal").sort("time_ms", maintain_order=True)
+    def _readings(self, chunk: SimulatedChunk, begin_ms: int, end_ms: int) -> pl.DataFrame:
+        simulated = chunk.readings.with_columns(pl.col("time_ms") + self.by_ms)
+        during = pl.col("time_ms").is_between(begin_ms, end_ms, "left")
+        both = pl.concat([simulated, self.recorded.filter(during)], how="diagonal")
+        return both.sort("time_ms", maintain_order=True)
 
 
 def prepare_input(pets: int, now_s: float) -> Input:
@@ -87,13 +95,16 @@ def prepare_input(pets: int, now_s: float) -> Input:
         seed=SEED,
         ill_share=0.2,
         speed=0.0,
+        start=MADE_FOR,
         onset_h=(0.5, 1.0),
         courses=40.0,
     )
     start_ms = plan.start_ms(now_s)
-    recorded = recorded_readings(parse_sessions(dog_heartbeats()), start_ms)
+    by_ms = round(now_s * 1000 - MINUTES * 60_000) - start_ms
+    by_ms -= by_ms % SLOT_MS  # whole slots: each reading stays in its place within one
+    recorded = recorded_readings(parse_sessions(dog_heartbeats()), start_ms + by_ms)
     recorded, labels = inject_every(recorded, every_s=EPISODE_EVERY_S, first_s=FIRST_EPISODE_S)
-    return Input(recorded, labels, plan, start_ms)
+    return Input(recorded, labels, plan, by_ms)
 
 
 def demo_environment(settings: Settings) -> dict[str, str]:
