@@ -13,6 +13,8 @@ from typing import Final, Literal
 
 BACKOFF_FIRST_S: Final = 5.0
 BACKOFF_MOST_S: Final = 300.0
+_DOUBLED_MOST: Final = 16
+"""More doublings change nothing, and hundreds of them do not fit into a float."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -152,6 +154,21 @@ def plan_range(
     return Plan(OffsetRange(topic, epoch, lane, parts) if parts else None, tuple(gaps))
 
 
+def cut_range(
+    one: OffsetRange, marks: Mapping[int, Watermarks]
+) -> tuple[OffsetRange | None, tuple[Gap, ...]]:
+    """What is left of a range after the broker dropped its beginning, and the gaps."""
+    gaps, left = [], []
+    for part in one.parts:
+        low = min(max(part.start, marks[part.partition].low), part.end)
+        if low > part.start:
+            gaps.append(Gap(part.partition, part.start, low))
+        if low < part.end:
+            left.append(PartitionRange(part.partition, low, part.end))
+    rest = OffsetRange(one.topic, one.epoch, one.lane, tuple(left)) if left else None
+    return rest, tuple(gaps)
+
+
 def _share(most: int, backlog: Mapping[int, int]) -> dict[int, int]:
     """Share `most` out: small backlogs whole, the rest of it evenly among the large ones."""
     shares: dict[int, int] = {}
@@ -166,4 +183,5 @@ def _share(most: int, backlog: Mapping[int, int]) -> dict[int, int]:
 
 def backoff_s(failures: int) -> float:
     """Seconds to wait before a range is tried again after so many failures: 5 s to 5 min."""
-    return float(min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2 ** max(0, failures - 1)))
+    doubled = min(max(0, failures - 1), _DOUBLED_MOST)
+    return min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2.0**doubled)

@@ -41,6 +41,11 @@ def run(arguments: list[str]) -> int:
     except PettwinError as error:
         typer.echo(f"pettwin: {error}", err=True)
         return error.exit_code
+    except OSError as error:
+        if error.filename is None:
+            raise
+        typer.echo(f"pettwin: {error.filename}: {error.strerror}", err=True)
+        return PettwinError.exit_code
     except SystemExit as done:  # typer ends every command so, usage errors and Ctrl-C included
         return done.code if isinstance(done.code, int) else int(done.code is not None)
     return 0
@@ -113,7 +118,9 @@ def demo(
 def simulate(
     *,
     pets: Annotated[int, typer.Option(min=1, max=1_000_000, help="Size of the fleet.")] = 20,
-    minutes: Annotated[float, typer.Option(min=0.1, help="Event time to simulate.")] = 60.0,
+    minutes: Annotated[
+        float, typer.Option(min=0.1, max=10_000_000, help="Event time to simulate.")
+    ] = 60.0,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and --start, same bytes.")] = 1,
     ill_share: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the pets that fall ill.")
@@ -124,7 +131,9 @@ def simulate(
     courses: Annotated[
         float, typer.Option(min=1, max=1000, help="Illnesses pass this many times faster.")
     ] = 1.0,
-    every: Annotated[float, typer.Option(help="Seconds between two readings of a pet.")] = 2.0,
+    every: Annotated[
+        float, typer.Option(max=60, help="Seconds between two readings of a pet.")
+    ] = 2.0,
     speed: Annotated[
         float, typer.Option(min=0, help="Event time against the clock; 0: as fast as possible.")
     ] = 1.0,

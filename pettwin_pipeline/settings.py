@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import platformdirs
 from dotenv import dotenv_values
@@ -50,6 +50,10 @@ DatadogSite = Literal[
 ]
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+TopicName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,244}$")]
+"""What Kafka allows, with room for `.dlq`, and what is good as the name of a folder."""
+SQLITE_LANES: Final = 4
+"""More runs than these would wait for one another at a ledger in SQLite."""
 OWN_PREFIX: Final = "PETTWIN_"
 """Variables with this prefix are ours: one that no setting has is refused."""
 SHARED_PREFIX: Final = "KAFKA_"
@@ -95,10 +99,12 @@ class Settings(BaseSettings):
     kafka_ssl_ca_location: str | None = Field(
         None, description="a file of CA certificates, where the system's do not do"
     )
-    kafka_topic: str = Field("pet-health-stream", description="readings")
-    kafka_alerts_topic: str = Field("pet-health-alerts", description="alerts")
-    kafka_labels_topic: str = Field("pet-health-labels", description="labels")
-    kafka_dead_letter_topic: str = Field("", description="absent: the topic of readings + .dlq")
+    kafka_topic: TopicName = Field("pet-health-stream", description="readings")
+    kafka_alerts_topic: TopicName = Field("pet-health-alerts", description="alerts")
+    kafka_labels_topic: TopicName = Field("pet-health-labels", description="labels")
+    kafka_dead_letter_topic: TopicName | None = Field(
+        None, description="absent: the topic of readings + .dlq"
+    )
     kafka_consumer_group: str = Field(
         "pettwin-pipeline", description="whose offsets are committed; ours alone"
     )
@@ -133,7 +139,7 @@ class Settings(BaseSettings):
     pettwin_state_dir: Path | None = Field(
         None, description="absent: .pettwin beside workspace.yaml, else the user's state folder"
     )
-    pettwin_ledger_url: str | None = Field(
+    pettwin_ledger_url: SecretStr | None = Field(
         None, description="SQLAlchemy URL; absent: SQLite in the state folder"
     )
     pettwin_data_url: str | None = Field(
@@ -153,10 +159,16 @@ class Settings(BaseSettings):
         "earliest", description="where a topic is begun that was never read: or a time, ISO 8601"
     )
     pettwin_max_age_h: float = Field(
-        168.0, gt=0, description="older against its Kafka timestamp: rejected as too_old"
+        168.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="older against its Kafka timestamp: rejected as too_old",
     )
     pettwin_max_ahead_s: float = Field(
-        300.0, gt=0, description="newer against its Kafka timestamp: rejected as too_new"
+        300.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="newer against its Kafka timestamp: rejected as too_new",
     )
     pettwin_metrics: Literal["auto", "dogstatsd", "http", "none"] = Field(
         "auto", description="how points travel; auto: Agent, else API key, else counted only"
@@ -171,7 +183,10 @@ class Settings(BaseSettings):
     @field_validator("pettwin_state_dir", mode="after")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
-        return value.expanduser().absolute() if value else None
+        try:
+            return value.expanduser().absolute() if value else None
+        except RuntimeError as error:
+            raise ValueError(f"allowed: a folder; {error}") from None
 
     @field_validator("dd_dogstatsd_url", mode="after")
     @classmethod
@@ -198,8 +213,25 @@ class Settings(BaseSettings):
     def _together(self) -> Self:
         if (self.kafka_sasl_username is None) != (self.kafka_sasl_password is None):
             raise ValueError("KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD go together: set both")
+        if self.kafka_security_protocol.startswith("SASL_") != bool(self.kafka_sasl_username):
+            raise ValueError(
+                f"KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol!r}: SASL_SSL and "
+                "SASL_PLAINTEXT go together with KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
+            )
+        if len(set(self.topics)) < len(self.topics):
+            raise ValueError(
+                f"the topics {', '.join(self.topics)} must differ: KAFKA_TOPIC, "
+                "KAFKA_ALERTS_TOPIC, KAFKA_LABELS_TOPIC, KAFKA_DEAD_LETTER_TOPIC"
+            )
         if self.pettwin_metrics == "http" and self.dd_api_key is None:
             raise ValueError("PETTWIN_METRICS=http needs DD_API_KEY")
+        url = self.pettwin_ledger_url
+        shared = url is not None and url.get_secret_value().startswith("postgresql")
+        if self.pettwin_lanes > SQLITE_LANES and not shared:
+            raise ValueError(
+                f"PETTWIN_LANES={self.pettwin_lanes}: more than {SQLITE_LANES} lanes need a ledger "
+                "in PostgreSQL: set PETTWIN_LEDGER_URL=postgresql+psycopg://..."
+            )
         return self
 
     @classmethod
@@ -225,7 +257,7 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: a setting is unknown or wrong; one line for each of them.
         """
-        given = {**dotenv_values(".env"), **os.environ} if environ is None else environ
+        given = {**_dotenv(), **os.environ} if environ is None else environ
         _refuse_unknown(given)
         try:
             return cls(**_by_field(given))
@@ -258,7 +290,9 @@ class Settings(BaseSettings):
     @property
     def ledger_url(self) -> str:
         """SQLAlchemy URL of the ledger."""
-        return self.pettwin_ledger_url or f"sqlite:///{self.state.ledger_file}"
+        if self.pettwin_ledger_url is not None:
+            return self.pettwin_ledger_url.get_secret_value()
+        return f"sqlite:///{self.state.ledger_file}"
 
     @property
     def data_url(self) -> str:
@@ -325,6 +359,13 @@ class Settings(BaseSettings):
         )
 
 
+def _dotenv() -> dict[str, str | None]:
+    try:
+        return dotenv_values(".env")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f".env of the current folder cannot be read: {error}") from None
+
+
 def _by_field(environ: Mapping[str, str | None]) -> dict[str, Any]:
     """Values by field. An empty one means: the default, whatever `.env` says."""
     names = {name.lower(): value for name, value in environ.items() if value}
@@ -334,11 +375,12 @@ def _by_field(environ: Mapping[str, str | None]) -> dict[str, Any]:
 def _refuse_unknown(names: Iterable[str]) -> None:
     known = {field.upper() for field in Settings.model_fields}
     lines = []
-    for name in sorted(set(names) - known):
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-        if near and name.startswith((OWN_PREFIX, SHARED_PREFIX)):
+    for name in sorted(one for one in names if one.upper() not in known):
+        meant = name.upper()
+        near = difflib.get_close_matches(meant, known, n=1, cutoff=0.8)
+        if near and meant.startswith((OWN_PREFIX, SHARED_PREFIX)):
             lines.append(f"{name}: unknown setting; did you mean {near[0]}?")
-        elif name.startswith(OWN_PREFIX):
+        elif meant.startswith(OWN_PREFIX):
             lines.append(f"{name}: unknown setting; `pettwin settings` lists them")
     if lines:
         raise SettingsError("\n".join(lines))

@@ -7,14 +7,32 @@ all. Knows paths and that file; no environment, no Kafka, no Dagster.
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pettwin_pipeline.errors import UnknownFormatError
 
 STACK_FORMAT: Final = 1
+_SAME_START_S: Final = 10.0
+"""A process that began further from the time in `stack.json` got the number of one that ended. The
+clock may have been set meanwhile, and start times are told to the hundredth only."""
 BrokerKind = Literal["kafka", "embedded"]
+
+
+def _began_s(pid: int) -> float | None:
+    """When a process began, seconds since 1970 UTC; None where it is gone."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.Error:
+        return None
+
+
+def _own_start_s() -> float:
+    return _began_s(os.getpid()) or 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +49,15 @@ class Stack:
     children: dict[str, int] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
     """Other addresses by name, for example `dagster` or `datadog`."""
+    started_s: float = field(default_factory=_own_start_s)
+    """When the process `pid` began: another one may get its number."""
     format: int = STACK_FORMAT
+
+    @property
+    def runs(self) -> bool:
+        """Whether its process lives."""
+        began_s = _began_s(self.pid)
+        return began_s is not None and abs(began_s - self.started_s) < _SAME_START_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,29 +106,34 @@ class StateFolder:
         """The running stack, or None where none runs (no file, or its process is gone).
 
         Raises:
-            UnknownFormatError: the file was written by another release.
+            UnknownFormatError: the file was written by another release, or is none of ours.
         """
         try:
-            content = json.loads(self.stack_file.read_text(encoding="utf-8"))
+            content = self.stack_file.read_bytes()
         except FileNotFoundError:
             return None
-        if content.get("format") != STACK_FORMAT:
+        try:
+            stack = _parse_stack(content)
+        except ValueError as error:
             raise UnknownFormatError(
-                f"{self.stack_file} has format {content.get('format')!r}, this release knows "
-                f"{STACK_FORMAT}: stop the stack that wrote it, then remove the file"
-            )
-        stack = Stack(**content)
-        return stack if _runs(stack.pid) else None
+                f"{self.stack_file}: {error}: stop the stack that wrote it, then remove the file"
+            ) from None
+        return stack if stack.runs else None
 
 
-def _runs(pid: int) -> bool:
+def _parse_stack(content: bytes) -> Stack:
+    """What `stack.json` says; ValueError where it cannot have been written by this release."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        told: Any = json.loads(content)
+    except ValueError:
+        raise ValueError("this is not JSON") from None
+    if not isinstance(told, dict) or told.get("format") != STACK_FORMAT:
+        found = told.get("format") if isinstance(told, dict) else None
+        raise ValueError(f"this is format {found!r}, this release knows {STACK_FORMAT}")
+    wanted = {one.name for one in fields(Stack)}
+    if set(told) != wanted or not isinstance(told["pid"], int) or told["pid"] <= 0:
+        raise ValueError(f"it should say {', '.join(sorted(wanted))}")
+    return Stack(**told)
 
 
 def find_state_root(start: Path, user_state: Path) -> Path:

@@ -35,9 +35,10 @@ class BatchFiles:
         return self.root / what / one.topic / one.epoch / f"{one.name}.{suffix}"
 
     def write_frame(self, one: OffsetRange, what: str, frame: pl.DataFrame) -> UPath:
-        """Write a frame as Parquet; the same frame gives the same bytes."""
+        """Write a frame as Parquet; the same rows give the same bytes."""
         buffer = io.BytesIO()
-        frame.write_parquet(buffer, compression="zstd", compression_level=1, statistics=False)
+        whole = frame.rechunk()  # the pieces that it was put together from would show
+        whole.write_parquet(buffer, compression="zstd", compression_level=1, statistics=False)
         return self.write(self.path(one, what, "parquet"), buffer.getvalue())
 
     def read_frame(self, one: OffsetRange, what: str) -> pl.DataFrame:
@@ -71,14 +72,18 @@ class BatchFiles:
 
     def write(self, path: UPath, content: bytes) -> UPath:
         """Write a whole file or none."""
-        if path.protocol not in {"", "file"}:
+        if path.protocol not in {"", "file", "local"}:
             path.write_bytes(content)
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
         return path

@@ -7,6 +7,7 @@ with what to do. Knows messages as bytes, not as readings.
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -40,6 +41,15 @@ _REFUSALS: Final = frozenset(
 )
 _MISSING: Final = frozenset(
     {ck.KafkaError.UNKNOWN_TOPIC_OR_PART, ck.KafkaError._UNKNOWN_TOPIC}  # noqa: SLF001
+)
+_SILENCE: Final = frozenset({ck.KafkaError._TRANSPORT, ck.KafkaError._TIMED_OUT})  # noqa: SLF001
+_NOT_ALONE: Final = frozenset(
+    {
+        ck.KafkaError.UNKNOWN_MEMBER_ID,
+        ck.KafkaError.ILLEGAL_GENERATION,
+        ck.KafkaError.NON_EMPTY_GROUP,
+        ck.KafkaError.REBALANCE_IN_PROGRESS,
+    }
 )
 
 
@@ -122,8 +132,18 @@ class Kafka:
     def admin(self) -> AdminClient:
         """The admin client."""
         if self._admin is None:
-            self._admin = AdminClient(self._config)
+            self._admin = self._made(AdminClient, self._config)
         return self._admin
+
+    def _made(self, kind: Callable[[dict[str, Any]], Any], config: dict[str, Any]) -> Any:
+        """A client; a setting that the library does not take is named by its own error."""
+        try:
+            return kind(config)
+        except ck.KafkaException as error:
+            raise BrokerRefusedError(
+                f"no connection to {self.broker.bootstrap} can be made: {error.args[0].str()}; "
+                "look at the settings KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_... and KAFKA_SSL_..."
+            ) from None
 
     # topics
 
@@ -136,7 +156,7 @@ class Kafka:
         """
         found = self._metadata().get(topic)
         if found is None and self.broker.kind == "embedded":
-            found = self.admin.list_topics(topic, timeout=self._timeout_s).topics[topic]
+            found = self._metadata(topic)[topic]
         if found is None or not found.partitions:
             raise TopicMissingError(
                 f"topic {topic} does not exist at {self.broker.bootstrap}: "
@@ -144,10 +164,13 @@ class Kafka:
             )
         return sorted(found.partitions)
 
-    def _metadata(self) -> Mapping[str, Any]:
+    def _metadata(self, topic: str | None = None) -> Mapping[str, Any]:
+        """Topics by name; of one of them only, which makes it on the embedded broker."""
         self._last_error = None
+        asked = {} if topic is None else {"topic": topic}
         try:
-            topics: Mapping[str, Any] = self.admin.list_topics(timeout=self._timeout_s).topics
+            found = self.admin.list_topics(**asked, timeout=self._timeout_s)
+            topics: Mapping[str, Any] = found.topics
         except ck.KafkaException as error:
             raise self._ours(error.args[0]) from None
         return topics
@@ -157,8 +180,11 @@ class Kafka:
         if self.broker.epoch:
             return self.broker.epoch
         self.partitions(topic)
-        described = self._result(self.admin.describe_topics(ck.TopicCollection([topic]))[topic])
-        return str(described.topic_id)
+        asked = self.admin.describe_topics(
+            ck.TopicCollection([topic]), request_timeout=self._timeout_s
+        )
+        epoch = str(self._result(asked[topic]).topic_id)
+        return epoch.translate(_TO_NAMES)
 
     def create_topics(self, topics: Mapping[str, int], replication: int = -1) -> dict[str, str]:
         """Make the topics that are missing; `topics` gives partitions by name.
@@ -169,14 +195,26 @@ class Kafka:
         there = self._metadata()
         if self.broker.kind == "embedded":
             for name in topics:
-                self.admin.list_topics(name, timeout=self._timeout_s)  # asking makes it
+                self._metadata(name)
             return {name: "was there" if name in there else "made" for name in topics}
         from confluent_kafka.admin import NewTopic
 
         new = [NewTopic(n, p, replication) for n, p in topics.items() if n not in there]
-        for future in (self.admin.create_topics(new) if new else {}).values():
-            self._result(future)
-        return {name: "was there" if name in there else "made" for name in topics}
+        asked = self.admin.create_topics(new, request_timeout=self._timeout_s) if new else {}
+        made = {name for name, future in asked.items() if self._is_made(future)}
+        return {name: "made" if name in made else "was there" for name in topics}
+
+    def _is_made(self, future: Any) -> bool:
+        """Whether a topic was made; False where somebody else made it a moment ago."""
+        try:
+            future.result(timeout=self._timeout_s)
+        except ck.KafkaException as error:
+            if error.args[0].code() == ck.KafkaError.TOPIC_ALREADY_EXISTS:
+                return False
+        except TimeoutError:
+            pass
+        self._result(future)
+        return True
 
     # offsets
 
@@ -237,6 +275,7 @@ class Kafka:
     def committed(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
         """Offsets that our consumer group committed; partitions without one are left out."""
         wanted = [ck.TopicPartition(topic, p) for p in partitions]
+        self._last_error = None
         try:
             answer = self._offset_keeper().committed(wanted, timeout=self._timeout_s)
         except ck.KafkaException as error:
@@ -246,17 +285,19 @@ class Kafka:
     def commit(self, topic: str, ends: Mapping[int, int]) -> None:
         """Commit the next offset to read of each partition for our group."""
         offsets = [ck.TopicPartition(topic, p, end) for p, end in sorted(ends.items())]
-        try:
-            answer = self._offset_keeper().commit(offsets=offsets, asynchronous=False)
-        except ck.KafkaException as error:
-            raise self._ours(error.args[0]) from None
-        for tp in answer or ():
+        self._last_error = None
+        # Not by a consumer: its commit has no timeout and waits for minutes for a broker that died.
+        asked = self.admin.alter_consumer_group_offsets(
+            [ck.ConsumerGroupTopicPartitions(self._group, offsets)],
+            request_timeout=self._timeout_s,
+        )
+        for tp in self._result(asked[self._group]).topic_partitions:
             if tp.error is not None:
                 raise self._ours(tp.error)
 
     def _offset_keeper(self) -> ck.Consumer:
         if self._committer is None:
-            self._committer = ck.Consumer(self._reading_config())
+            self._committer = self._made(ck.Consumer, self._reading_config())
         return self._committer
 
     def _reading_config(self) -> dict[str, Any]:
@@ -293,10 +334,12 @@ class Kafka:
 
         Raises:
             RangeNotReadError: the end was not reached in time, or messages are gone.
+            BrokerRefusedError: the broker does not let us read.
         """
         ends = {part.partition: part.end for part in parts}
         begins = {part.partition: part.start for part in parts}
-        consumer = ck.Consumer(self._reading_config())
+        self._last_error = None
+        consumer = self._made(ck.Consumer, self._reading_config())
         collected: dict[int, list[ck.Message]] = {p: [] for p in ends}
         try:
             consumer.assign([ck.TopicPartition(topic, p.partition, p.start) for p in parts])
@@ -308,7 +351,8 @@ class Kafka:
                     last_progress = time.monotonic()
                 keep_alive()
                 if left and time.monotonic() - last_progress > patience_s:
-                    raise RangeNotReadError(_unread(topic, begins, left, collected, patience_s))
+                    unread = _unread(topic, begins, left, collected, patience_s)
+                    raise self._refusal() or RangeNotReadError(unread + self._told())
         except ck.KafkaException as error:
             raise self._ours(error.args[0]) from None
         finally:
@@ -326,30 +370,50 @@ class Kafka:
     # writing
 
     def producer(self, **extra: Any) -> ck.Producer:
-        """A producer of its own with our defaults (idempotent, compressed)."""
-        return ck.Producer({**self._config, **_PRODUCER, **extra})
+        """A producer of its own with our defaults (compressed, and idempotent on Kafka)."""
+        idempotent = {"enable.idempotence": self.broker.kind == "kafka"}
+        config = {**self._config, **_PRODUCER, **idempotent, **extra}
+        producer: ck.Producer = self._made(ck.Producer, config)
+        return producer
 
     def publish(self, topic: str, messages: Iterable[Outgoing]) -> Deliveries:
         """Send messages and wait until the broker has acknowledged every one.
 
+        What was not acknowledged in time is not sent later: whoever asked has given up.
+
         Raises:
             DeliveryFailedError: some were not acknowledged.
         """
-        if self._producer is None:
-            self._producer = self.producer(**{"linger.ms": 1})
+        waiting = list(messages)
         done = Deliveries()
+        if not waiting:
+            return done
+        producer = self._connected_producer(topic)
         sent = 0
-        for one in messages:
-            send(self._producer, topic, one, done.on_delivery)
-            sent += 1
-        if sent:
-            self._producer.flush(self._timeout_s * 3)
+        try:
+            for one in waiting:
+                send(producer, topic, one, done.on_delivery)
+                sent += 1
+            producer.flush(self._timeout_s * 3)
+        finally:
+            if done.acked != sent:
+                producer.purge()
         if done.acked != sent:
-            raise DeliveryFailedError(
+            raise self._refusal() or DeliveryFailedError(
                 f"{sent - done.acked} of {sent} messages to {topic} were not acknowledged: "
-                f"{done.first_error or 'no answer in time'}"
+                f"{done.first_error or 'no answer in time'}{self._told()}"
             )
         return done
+
+    def _connected_producer(self, topic: str) -> ck.Producer:
+        """The producer of `publish`; what it cannot reach shows when something is sent."""
+        self._last_error = None
+        if self._producer is None:
+            self._producer = self.producer(**{"linger.ms": 1})
+            # An idempotent producer that is connected first has its number at once, not after 1 s.
+            with suppress(ck.KafkaException):
+                self._producer.list_topics(topic, timeout=self._timeout_s)
+        return self._producer
 
     # errors
 
@@ -361,32 +425,57 @@ class Kafka:
         except TimeoutError:
             raise self._ours(None) from None
 
-    def _ours(self, error: ck.KafkaError | None) -> PettwinError:
+    def _told(self) -> str:
+        """What went wrong with the connection meanwhile, as the end of a sentence."""
+        return "" if self._last_error is None else f" ({self._last_error.str()})"
+
+    def _refusal(self) -> BrokerRefusedError | None:
+        """That the broker refused, where it did."""
         seen = self._last_error
-        if seen is not None and seen.code() in _REFUSALS:
-            error = seen
-        code = None if error is None else error.code()
+        if seen is None or seen.code() not in _REFUSALS:
+            return None
+        return BrokerRefusedError(
+            f"the broker at {self.broker.bootstrap} refuses: {seen.str()}; look at "
+            "KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
+        )
+
+    def _ours(self, error: ck.KafkaError | None) -> PettwinError:
+        for client in (self._admin, self._committer):
+            if client is not None:
+                client.poll(0)  # takes in what went wrong with the connection
+        if error is not None and error.code() in _REFUSALS:
+            self._last_error = error
+        refusal = self._refusal()
+        if refusal is not None:
+            return refusal
+        if self._last_error is not None and (error is None or error.code() in _SILENCE):
+            error = self._last_error
         text = "no answer in time" if error is None else error.str()
-        if error is not None and code in _MISSING:
+        if error is not None and error.code() in _MISSING:
             return TopicMissingError(f"{text}: `pettwin topics create` makes the topics")
-        if code in _REFUSALS:
+        if error is not None and error.code() in _NOT_ALONE:
             return BrokerRefusedError(
-                f"the broker at {self.broker.bootstrap} refuses: {text}; look at "
-                "KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
+                f"{text}: somebody else reads with the consumer group {self._group}, which is ours "
+                "alone; stop them, or name another one with KAFKA_CONSUMER_GROUP"
             )
+        if error is not None and error.code() > 0 and not error.retriable():
+            return BrokerRefusedError(f"the broker at {self.broker.bootstrap} refuses: {text}")
         return BrokerUnreachableError(
             f"the broker at {self.broker.bootstrap} (from {self.broker.source}) does not answer: "
             f"{text}"
         )
 
 
+_TO_NAMES: Final = str.maketrans("/+", "_-")
+"""Of Base64: a topic id becomes part of file names. Kafka itself writes them like this."""
 _PRODUCER: Final[Mapping[str, Any]] = {
-    "enable.idempotence": True,
     "compression.type": "zstd",
     "linger.ms": 20,
     "batch.size": 262_144,
     "delivery.timeout.ms": 30_000,
     "queue.buffering.max.messages": 100_000,
+    # What a broker took may come back as a dead letter, with headers: the broker decides, not we.
+    "message.max.bytes": 10_000_000,
 }
 
 
@@ -416,7 +505,11 @@ def send(
     one: Outgoing,
     on_delivery: Callable[[ck.KafkaError | None, ck.Message], None],
 ) -> None:
-    """Hand one message to a producer, waiting while its queue is full."""
+    """Hand one message to a producer, waiting while its queue is full.
+
+    Raises:
+        DeliveryFailedError: the client does not take it.
+    """
     while True:
         try:
             producer.produce(
@@ -430,6 +523,10 @@ def send(
         except BufferError:
             producer.poll(0.1)
             continue
+        except ck.KafkaException as error:
+            raise DeliveryFailedError(
+                f"a message to {topic} cannot be sent: {error.args[0].str()}"
+            ) from None
         producer.poll(0)
         return
 

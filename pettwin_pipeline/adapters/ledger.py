@@ -8,50 +8,23 @@ decided in `batches`, and time is handed in.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any
 
 import sqlalchemy as sa
 
 from pettwin_pipeline.adapters import ledger_tables as t
 from pettwin_pipeline.adapters.ledger_outcomes import Outcomes, keep_alerts, keep_episodes
+from pettwin_pipeline.adapters.ledger_records import (
+    FINISHED,
+    Lease,
+    RangeRecord,
+    is_range,
+    record_of,
+)
 from pettwin_pipeline.batches import Gap, OffsetRange, backoff_s, encode_parts, parse_parts
 from pettwin_pipeline.detection.alerts import Alert
 from pettwin_pipeline.detection.episodes import Episode
 from pettwin_pipeline.errors import LeaseLostError
-
-REQUEST_GRACE_S: Final = 120.0
-"""A requested run that has not taken its lease by then is requested again."""
-Status = Literal["requested", "running", "failed", "done"]
-
-
-@dataclass(frozen=True, slots=True)
-class RangeRecord:
-    """One range and how it stands."""
-
-    id: int
-    range: OffsetRange
-    status: Status
-    attempt: int
-    requested_s: float
-    not_before_s: float
-    run_id: str | None
-    error: str | None
-    counts: dict[str, Any]
-    finished_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The right of one run to work on a lane; `token` grows with every holder."""
-
-    topic: str
-    epoch: str
-    lane: int
-    run_id: str
-    token: int
-    taken_s: float
-    expires_s: float
 
 
 class Ledger:
@@ -81,7 +54,7 @@ class Ledger:
         where = (
             (t.ranges.c.topic == topic)
             & (t.ranges.c.epoch == epoch)
-            & (t.ranges.c.status != "done")
+            & (t.ranges.c.status.not_in(FINISHED))
         )
         return self._ranges(where)
 
@@ -90,7 +63,7 @@ class Ledger:
         with self._engine.begin() as sql:
             query = sa.select(t.ranges).where(t.ranges.c.topic == topic)
             rows = sql.execute(query.order_by(t.ranges.c.id.desc()).limit(most))
-            return [_record(row) for row in rows]
+            return [record_of(row) for row in rows]
 
     def last_error(self, topic: str) -> str | None:
         """Why an attempt failed, of the latest range in which one did, done since or not."""
@@ -105,19 +78,13 @@ class Ledger:
 
     def of_range(self, wanted: OffsetRange) -> RangeRecord | None:
         """How a range stands."""
-        where = (
-            (t.ranges.c.topic == wanted.topic)
-            & (t.ranges.c.epoch == wanted.epoch)
-            & (t.ranges.c.lane == wanted.lane)
-            & (t.ranges.c.parts == encode_parts(wanted.parts))
-        )
-        found = self._ranges(where)
+        found = self._ranges(is_range(wanted))
         return found[-1] if found else None
 
     def _ranges(self, where: sa.ColumnElement[bool]) -> list[RangeRecord]:
         with self._engine.begin() as sql:
             rows = sql.execute(sa.select(t.ranges).where(where).order_by(t.ranges.c.id))
-            return [_record(row) for row in rows]
+            return [record_of(row) for row in rows]
 
     def start_at(self, topic: str, epoch: str, offsets: Mapping[int, int]) -> None:
         """Note where partitions begin that were never read; known ones keep their position."""
@@ -127,22 +94,48 @@ class Ledger:
                 if sql.execute(sa.select(t.positions).filter_by(**key)).first() is None:
                     sql.execute(sa.insert(t.positions).values(**key, next_offset=offset))
 
+    def scored_to(self, topic: str, epoch: str) -> dict[int, int]:
+        """End of the last range that was scored, by partition: there its baselines lie."""
+        where = (t.positions.c.topic == topic) & (t.positions.c.epoch == epoch)
+        query = sa.select(t.positions.c.partition, t.positions.c.scored_to).where(where)
+        with self._engine.begin() as sql:
+            found = sql.execute(query.where(t.positions.c.scored_to.is_not(None)))
+            return {row.partition: row.scored_to for row in found}
+
     def note_gaps(self, topic: str, epoch: str, gaps: Iterable[Gap], now_s: float) -> None:
         """Record offsets that the broker dropped unread, and move their positions past them."""
         with self._engine.begin() as sql:
-            for gap in gaps:
-                key = {"topic": topic, "epoch": epoch, "partition": gap.partition}
-                moved = sql.execute(
-                    sa.update(t.positions)
-                    .filter_by(**key, next_offset=gap.start)
-                    .values(next_offset=gap.end)
-                )
-                if moved.rowcount:
-                    sql.execute(
-                        sa.insert(t.gaps).values(
-                            **key, start_offset=gap.start, end_offset=gap.end, noticed_s=now_s
-                        )
-                    )
+            self._note_gaps(sql, topic, epoch, gaps, now_s)
+
+    def _note_gaps(
+        self, sql: sa.Connection, topic: str, epoch: str, gaps: Iterable[Gap], now_s: float
+    ) -> None:
+        for gap in gaps:
+            key = {"topic": topic, "epoch": epoch, "partition": gap.partition}
+            at_its_begin = sa.update(t.positions).filter_by(**key, next_offset=gap.start)
+            if sql.execute(at_its_begin.values(next_offset=gap.end)).rowcount:
+                offsets = {"start_offset": gap.start, "end_offset": gap.end}
+                sql.execute(sa.insert(t.gaps).values(**key, **offsets, noticed_s=now_s))
+
+    def cut(
+        self, record: RangeRecord, rest: OffsetRange | None, gaps: Iterable[Gap], now_s: float
+    ) -> RangeRecord | None:
+        """Put what is left of a range in its place: the broker dropped the gaps unread.
+
+        Returns:
+            The rest, requested; None where nothing is left, or somebody moved the range on.
+        """
+        one = record.range
+        with self._engine.begin() as sql:
+            ended = sql.execute(
+                sa.update(t.ranges)
+                .filter_by(id=record.id, attempt=record.attempt, status=record.status)
+                .values(status="cut", error="the broker dropped a part of it unread")
+            )
+            if ended.rowcount != 1:
+                return None
+            self._note_gaps(sql, one.topic, one.epoch, gaps, now_s)
+            return None if rest is None else self._insert(sql, rest, now_s)
 
     def done_since(self, topic: str, since_s: float) -> list[RangeRecord]:
         """Ranges that were finished at or after `since_s`, oldest first."""
@@ -154,39 +147,68 @@ class Ledger:
         return found[0] if found else None
 
     def request(self, wanted: OffsetRange, now_s: float) -> RangeRecord:
-        """Note that a range is to be read; a range that is known keeps its row."""
-        known = self.of_range(wanted)
-        if known is not None:
-            return known
-        with self._engine.begin() as sql:
-            sql.execute(
-                sa.insert(t.ranges).values(
-                    topic=wanted.topic,
-                    epoch=wanted.epoch,
-                    lane=wanted.lane,
-                    parts=encode_parts(wanted.parts),
-                    status="requested",
-                    attempt=1,
-                    requested_s=now_s,
-                    not_before_s=now_s,
-                )
-            )
-        return self._known(wanted)
+        """Note that a range is to be read; a range that is known keeps its row.
 
-    def _known(self, wanted: OffsetRange) -> RangeRecord:
-        record = self.of_range(wanted)
-        assert record is not None  # noqa: S101  written a moment ago
-        return record
+        Raises:
+            LeaseLostError: somebody else requested or read some of these offsets meanwhile.
+        """
+        with self._engine.begin() as sql:
+            if self._is_known(sql, wanted):
+                return self._known(sql, wanted)
+            return self._insert(sql, wanted, now_s)
+
+    def _insert(self, sql: sa.Connection, wanted: OffsetRange, now_s: float) -> RangeRecord:
+        sql.execute(
+            sa.insert(t.ranges).values(
+                topic=wanted.topic,
+                epoch=wanted.epoch,
+                lane=wanted.lane,
+                parts=encode_parts(wanted.parts),
+                status="requested",
+                attempt=1,
+                requested_s=now_s,
+                not_before_s=now_s,
+            )
+        )
+        return self._known(sql, wanted)
+
+    def _is_known(self, sql: sa.Connection, wanted: OffsetRange) -> bool:
+        """Whether exactly this range was requested before; refuses one that overlaps another."""
+        of_topic = {"topic": wanted.topic, "epoch": wanted.epoch}
+        # Locks the positions: of two that request at the same time one is second.
+        positions = sql.execute(sa.select(t.positions).filter_by(**of_topic).with_for_update())
+        read_to = {row.partition: row.next_offset for row in positions}
+        if sql.execute(sa.select(t.ranges.c.id).where(is_range(wanted))).first() is not None:
+            return True
+        unfinished = sa.select(t.ranges.c.parts).filter_by(**of_topic)
+        for text in sql.scalars(unfinished.where(t.ranges.c.status.not_in(FINISHED))):
+            for part in parse_parts(text):
+                read_to[part.partition] = max(read_to.get(part.partition, 0), part.end)
+        for part in wanted.parts:
+            if part.start < read_to.get(part.partition, 0):
+                raise LeaseLostError(
+                    f"offsets of partition {part.partition} from {part.start} on were requested "
+                    "by somebody else meanwhile: look again"
+                )
+        return False
+
+    def _known(self, sql: sa.Connection, wanted: OffsetRange) -> RangeRecord:
+        latest = sa.select(t.ranges).where(is_range(wanted)).order_by(t.ranges.c.id.desc()).limit(1)
+        return record_of(sql.execute(latest).one())
 
     def request_again(
         self, record: RangeRecord, now_s: float, error: str | None = None
     ) -> RangeRecord:
-        """The same range once more, unchanged, with the next attempt's number."""
+        """The same range once more, unchanged, with the next attempt's number.
+
+        Returns:
+            How it stands now: as it was where somebody moved it on since `record` was read.
+        """
         attempt = record.attempt + 1
         with self._engine.begin() as sql:
             sql.execute(
                 sa.update(t.ranges)
-                .where((t.ranges.c.id == record.id) & (t.ranges.c.attempt == record.attempt))
+                .filter_by(id=record.id, attempt=record.attempt, status=record.status)
                 .values(
                     status="requested",
                     attempt=attempt,
@@ -194,7 +216,7 @@ class Ledger:
                     error=error or record.error,
                 )
             )
-        return self._known(record.range)
+            return record_of(sql.execute(sa.select(t.ranges).filter_by(id=record.id)).one())
 
     # leases
 
@@ -230,7 +252,7 @@ class Ledger:
                 "expires_s": now_s + lease_s,
             }
             if held is None:
-                sql.execute(sa.insert(t.leases).values(**key, **values))
+                self._first_lease(sql, key | values)
             else:
                 sql.execute(sa.update(t.leases).filter_by(**key).values(**values))
             started = sql.execute(
@@ -244,6 +266,14 @@ class Ledger:
                     "`pettwin status` for how this range stands"
                 )
         return Lease(**key, **values)  # type: ignore[arg-type]
+
+    def _first_lease(self, sql: sa.Connection, values: Mapping[str, Any]) -> None:
+        try:
+            sql.execute(sa.insert(t.leases).values(**values))
+        except sa.exc.IntegrityError:
+            raise LeaseLostError(
+                f"lane {values['lane']} was taken by another run at the same time"
+            ) from None
 
     def lease_of(self, record: RangeRecord, run_id: str) -> Lease:
         """The lease that a run holds on the lane of its range.
@@ -315,9 +345,9 @@ class Ledger:
 
     def _move(self, sql: sa.Connection, one: OffsetRange, partition: int, end: int) -> None:
         key = {"topic": one.topic, "epoch": one.epoch, "partition": partition}
-        changed = sql.execute(sa.update(t.positions).filter_by(**key).values(next_offset=end))
-        if changed.rowcount == 0:
-            sql.execute(sa.insert(t.positions).values(**key, next_offset=end))
+        there = {"next_offset": end, "scored_to": end}
+        if not sql.execute(sa.update(t.positions).filter_by(**key).values(**there)).rowcount:
+            sql.execute(sa.insert(t.positions).values(**key, **there))
 
     def claim_report(self, record: RangeRecord, now_s: float) -> bool:
         """Whether the caller is the first to send the points of a range: at most one may."""
@@ -336,7 +366,8 @@ class Ledger:
                 self._fence(sql, lease, run_id=None, expires_s=now_s)
             sql.execute(
                 sa.update(t.ranges)
-                .where((t.ranges.c.id == record.id) & (t.ranges.c.attempt == record.attempt))
+                .filter_by(id=record.id, attempt=record.attempt)
+                .where(t.ranges.c.status.not_in(FINISHED))
                 .values(
                     status="failed", error=error, not_before_s=now_s + backoff_s(record.attempt)
                 )
@@ -346,37 +377,3 @@ class Ledger:
 def open_ledger(url: str) -> Ledger:
     """Open the ledger at an SQLAlchemy URL and bring it up to date."""
     return Ledger(t.open_engine(url))
-
-
-def _record(row: Any) -> RangeRecord:
-    return RangeRecord(
-        id=row.id,
-        range=OffsetRange(row.topic, row.epoch, row.lane, parse_parts(row.parts)),
-        status=row.status,
-        attempt=row.attempt,
-        requested_s=row.requested_s,
-        not_before_s=row.not_before_s,
-        run_id=row.run_id,
-        error=row.error,
-        counts=json.loads(row.counts or "{}"),
-        finished_s=row.finished_s,
-    )
-
-
-def due(record: RangeRecord, leases: Iterable[Lease], now_s: float) -> str | None:
-    """Why an unfinished range should be requested again now; None where it should not.
-
-    A failed one after its back-off; a running one whose lease ran out; a requested one whose run
-    never came.
-    """
-    one = record.range
-    held = any(
-        lease.lane == one.lane and lease.run_id == record.run_id and lease.expires_s > now_s
-        for lease in leases
-    )
-    if record.status == "failed":
-        return record.error if now_s >= record.not_before_s else None
-    if record.status == "running":
-        return None if held else f"run {record.run_id} stopped without a word"
-    waited = now_s - record.requested_s
-    return "the run never started" if waited > REQUEST_GRACE_S else None

@@ -5,6 +5,8 @@ The tables are made by the migrations beside this file; this module and they mus
 compares them).
 """
 
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +16,7 @@ from pettwin_pipeline.errors import PettwinError, UnknownFormatError
 
 HEAD: Final = "0001"
 BUSY_TIMEOUT_MS: Final = 30_000
+BACKENDS: Final = ("sqlite", "postgresql")
 
 metadata = sa.MetaData()
 
@@ -55,6 +58,7 @@ positions = sa.Table(
     sa.Column("epoch", sa.String(64), primary_key=True),
     sa.Column("partition", sa.Integer, primary_key=True),
     sa.Column("next_offset", sa.BigInteger, nullable=False),
+    sa.Column("scored_to", sa.BigInteger),
 )
 gaps = sa.Table(
     "gaps",
@@ -104,27 +108,60 @@ def open_engine(url: str) -> sa.Engine:
         PettwinError: the URL is wrong or the database does not answer.
         UnknownFormatError: the tables were made by a newer release.
     """
+    engine = _make_engine(url)
+    try:
+        _bring_up_to_date(engine)
+    except sa.exc.DBAPIError as error:
+        told = " ".join(str(error.orig).split())
+        raise PettwinError(f"the ledger at {engine.url!r} does not answer: {told}") from None
+    return engine
+
+
+def _make_engine(url: str) -> sa.Engine:
     try:
         address = sa.make_url(url)
-        if address.get_backend_name() == "sqlite" and address.database:
+        backend = address.get_backend_name()
+        if backend not in BACKENDS:
+            raise PettwinError(
+                f"PETTWIN_LEDGER_URL: {backend} does not keep a ledger; allowed: "
+                "sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE"
+            )
+        if address.drivername == "postgresql":
+            address = address.set(drivername="postgresql+psycopg")
+        if backend == "sqlite" and address.database:
             Path(address.database).parent.mkdir(parents=True, exist_ok=True)
         engine = sa.create_engine(address)
-    except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
+    except ModuleNotFoundError as error:
+        raise PettwinError(
+            f"PETTWIN_LEDGER_URL needs {error.name}: pip install 'pettwin-pipeline[postgres]'"
+        ) from None
+    except (sa.exc.ArgumentError, OSError) as error:
         raise PettwinError(f"PETTWIN_LEDGER_URL: {error}") from None
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_immediate)
-    try:
-        _bring_up_to_date(engine)
-    except sa.exc.OperationalError as error:
-        raise PettwinError(f"the ledger at {address!r} does not answer: {error.orig}") from None
     return engine
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
-    for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL"):
-        connection.execute(f"PRAGMA {pragma}")
+    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    _use_wal(connection)
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to WAL; SQLite's own busy timeout does not cover that of processes at once."""
+    end_s = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end_s:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _begin_immediate(connection: sa.Connection) -> None:
@@ -143,11 +180,17 @@ def _bring_up_to_date(engine: sa.Engine) -> None:
             )
         from alembic import command
         from alembic.config import Config
+        from alembic.util import CommandError
 
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise UnknownFormatError(
+                f"the ledger has format {version}, which this release does not know: {error}"
+            ) from None
 
 
 def _version(connection: sa.Connection) -> str | None:

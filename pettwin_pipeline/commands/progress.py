@@ -18,13 +18,21 @@ class Progress:
         what: the work, in one word.
         total: of the unit in which `advance_to` counts.
         say: takes a line for people, where there is no terminal.
+        line_every_s: between two such lines.
     """
 
-    def __init__(self, what: str, total: float, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        what: str,
+        total: float,
+        say: Callable[[str], None],
+        line_every_s: float = LINE_EVERY_S,
+    ) -> None:
         console = Console(stderr=True)
         self._on_terminal = console.is_terminal
         self._what, self._total, self._line = what, total, say
-        self._next_line_s = time.monotonic() + LINE_EVERY_S
+        self._line_every_s = line_every_s
+        self._next_line_s = time.monotonic() + line_every_s
         columns: tuple[Any, ...] = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -53,5 +61,5 @@ class Progress:
         """So much is done."""
         self._bar.update(self._task, completed=done, note=note)
         if not self._on_terminal and time.monotonic() >= self._next_line_s:
-            self._next_line_s = time.monotonic() + LINE_EVERY_S
+            self._next_line_s = time.monotonic() + self._line_every_s
             self._line(f"{self._what}: {100 * done / self._total:.0f} %, {note}")

@@ -2,14 +2,16 @@
 
 Without files it is the packaged recording of dogs asleep. Event times are moved so that the last
 reading is now, unless told to keep them: a reading's age is judged against its Kafka timestamp.
+Slower than the clock the first reading is now: event time is never ahead of it.
 """
 
+import csv
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import IO, Final, Literal
+from typing import Final, Literal
 
 from pettwin_pipeline.adapters.kafka import Kafka, Outgoing
 from pettwin_pipeline.commands.progress import Progress
@@ -26,7 +28,13 @@ from pettwin_pipeline.settings import Settings
 Format = Literal["auto", "heartbeats", "csv", "ndjson"]
 PARSERS: Final = {"csv": parse_csv, "ndjson": parse_ndjson}
 CHUNK: Final = 500
-"""Rows that are sent together."""
+"""Rows that are sent together at most."""
+PACE_S: Final = 0.5
+"""Seconds of the clock whose rows are sent together where there is a pace."""
+HEAD_BYTES: Final = 65536
+"""Of a file that are looked at to say what it is."""
+SHOWN_LETTERS: Final = 500
+"""Of an error: a file may have anything for its columns."""
 SHOWN_PROBLEMS: Final = 5
 EPISODE_EVERY_S: Final = 1800
 
@@ -102,10 +110,12 @@ def run(plan: Plan, say: Callable[[str], None]) -> None:
             Progress("replaying", total, say) as progress,
             Sender(settings, kafka, topics, say=progress.say) as sender,
         ):
+            before = 0
             for one in recordings:
                 _tell_problems(one, progress.say)
                 for sent in _send(sender, topics, plan, one):
-                    progress.advance_to(sent, f"{sender.acked:,} acknowledged")
+                    progress.advance_to(before + sent, f"{sender.acked:,} acknowledged")
+                before += one.readings
         took_s = max(time.monotonic() - began_s, 0.001)
         readings, labels = (sender.acked_of(topic) for topic in topics)
         bad = sum(one.bad_rows for one in recordings)
@@ -117,20 +127,39 @@ def run(plan: Plan, say: Callable[[str], None]) -> None:
 
 def _send(sender: Sender, topics: Sequence[str], plan: Plan, recording: Recording) -> Iterator[int]:
     """Send one recording; yields how many of its rows were sent so far."""
-    span_s = (recording.last_ms - recording.first_ms) / 1000
+    span_ms = recording.last_ms - recording.first_ms
     began_s, now_ms = time.monotonic(), time.time() * 1000
-    end_ms = now_ms + (span_s * 1000 / plan.speed if plan.speed else 0.0)
-    shift = 0 if plan.keep_times else round(end_ms - recording.last_ms)
+    takes_ms = span_ms / plan.speed if plan.speed else 0.0
+    shift = round(now_ms + min(takes_ms, span_ms) - recording.last_ms)
+    shift = 0 if plan.keep_times else shift
     sent = 0
-    rows = (row.moved(shift) for row in recording.rows() if isinstance(row, TableRow))
-    while chunk := list(islice(rows, CHUNK)):
+    for burst in bursts(recording.rows(), plan.speed):
         if plan.speed:
-            due_s = (chunk[0].time_ms - shift - recording.first_ms) / 1000 / plan.speed
+            due_s = (burst[0].time_ms - recording.first_ms) / 1000 / plan.speed
             sender.wait(began_s + due_s - time.monotonic())
-        sender.send(topics[0], [_outgoing(row, keep_times=plan.keep_times) for row in chunk])
-        sent += len(chunk)
+        moved = [row.moved(shift) for row in burst]
+        sender.send(topics[0], [_outgoing(row, keep_times=plan.keep_times) for row in moved])
+        sent += len(burst)
         yield sent
     sender.send(topics[1], label_messages(one.moved(shift) for one in recording.labels))
+
+
+def bursts(rows: Iterable[TableRow | RowProblem], speed: float) -> Iterator[list[TableRow]]:
+    """The rows that are readings, in their order, cut into what is sent together.
+
+    At a pace nothing is sent more than PACE_S before its time.
+    """
+    most_ms = PACE_S * 1000 * speed if speed else math.inf
+    burst: list[TableRow] = []
+    for row in rows:
+        if not isinstance(row, TableRow):
+            continue
+        if burst and (len(burst) == CHUNK or row.time_ms - burst[0].time_ms >= most_ms):
+            yield burst
+            burst = []
+        burst.append(row)
+    if burst:
+        yield burst
 
 
 def _outgoing(row: TableRow, *, keep_times: bool) -> Outgoing:
@@ -151,25 +180,52 @@ def _open(plan: Plan, path: str) -> Recording:
         InputFileError: it cannot be read, or holds no reading.
     """
     try:
+        first = _first_line(path)
+        kind = _kind(path, first) if plan.file_format == "auto" else plan.file_format
+        _refuse_unused(plan, kind)
+        if kind != "heartbeats":
+            return _of_table(plan, path, kind)
         with Path(path).open(encoding="utf-8", errors="replace", newline="") as file:
-            kind = _kind(path, file) if plan.file_format == "auto" else plan.file_format
-            file.seek(0)
-            if kind == "heartbeats":
-                return _of_heartbeats(plan, file)
-        return _of_table(plan, path, kind)
+            return _of_heartbeats(plan, file)
     except OSError as error:
-        raise InputFileError(f"{path}: {error.strerror}") from None
-    except InputFileError as error:
-        raise InputFileError(f"{path}: {error}") from None
+        raise InputFileError(f"{path}: {error.strerror or error}") from None
+    except (InputFileError, csv.Error) as error:
+        raise InputFileError(f"{path}: {_one_line(str(error))}") from None
 
 
-def _kind(path: str, file: IO[str]) -> str:
-    first = file.readline()
+def _first_line(path: str) -> str:
+    """The first line of a file, or its beginning.
+
+    Raises:
+        InputFileError: it is no text, or cannot be read twice.
+    """
+    with Path(path).open("rb") as file:
+        if not file.seekable():
+            raise InputFileError("cannot be read twice: save it to a file first")
+        head = file.read(HEAD_BYTES)
+    if b"\0" in head:
+        raise InputFileError("not a text in UTF-8")
+    return head.decode("utf-8-sig", errors="replace").partition("\n")[0]
+
+
+def _kind(path: str, first: str) -> str:
     if "beat_times_s" in first:
         return "heartbeats"
     if Path(path).suffix.lower() in {".ndjson", ".jsonl", ".json"} or first.startswith("{"):
         return "ndjson"
     return "csv"
+
+
+def _refuse_unused(plan: Plan, kind: str) -> None:
+    if kind == "heartbeats" and (plan.mapping or plan.pet_id is not None):
+        raise InputFileError("recorded heart beats name their pets: no --map, no --pet-id")
+    if kind != "heartbeats" and plan.episodes:
+        raise InputFileError(f"--episodes is for recorded heart beats, and this is {kind}")
+
+
+def _one_line(text: str) -> str:
+    shown = text if len(text) <= SHOWN_LETTERS else f"{text[:SHOWN_LETTERS]}..."
+    return "".join(letter if letter.isprintable() else "?" for letter in shown)
 
 
 def _of_table(plan: Plan, path: str, kind: str) -> Recording:
@@ -197,6 +253,7 @@ def _of_table(plan: Plan, path: str, kind: str) -> Recording:
 def _packaged(plan: Plan) -> Recording:
     from pettwin_pipeline.stack.recordings import dog_heartbeats
 
+    _refuse_unused(plan, "heartbeats")
     return _of_heartbeats(plan, dog_heartbeats())
 
 

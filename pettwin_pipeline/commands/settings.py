@@ -1,7 +1,8 @@
 """`pettwin settings`: every setting, its value, what is allowed and what it does."""
 
+import re
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
@@ -9,6 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from pettwin_pipeline.settings import Settings
+
+_PASSWORD: Final = re.compile(r"(://[^/@\s]*?:)[^/@\s]*@")
+"""Of a URL, as in s3://key:secret@bucket."""
 
 
 def run(say: Callable[[str], None]) -> None:
@@ -29,7 +33,7 @@ def render_value(value: Any) -> str:
     """A value as it may be shown."""
     if isinstance(value, SecretStr):
         return "(secret)"
-    return "" if value is None else str(value)
+    return "" if value is None else _PASSWORD.sub(r"\1(secret)@", str(value))
 
 
 def describe(field: FieldInfo) -> str:

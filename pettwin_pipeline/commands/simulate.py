@@ -1,7 +1,8 @@
 """`pettwin simulate`: a fleet of simulated pets sends readings, and its labels, to Kafka.
 
 The same seed, start and options give the same bytes. Event time runs `speed` times as fast as the
-clock, and ends at the moment at which the last reading is sent unless a start is given.
+clock, and ends at the moment at which the last reading is sent unless a start is given; slower than
+the clock it begins now: event time is never ahead of it.
 """
 
 import sys
@@ -91,8 +92,9 @@ class Plan:
         """The first moment of event time, ms since 1970 UTC."""
         if self.start is not None:
             return round(self.start.timestamp() * 1000)
-        takes_s = self.minutes * 60 / self.speed if self.speed else 0.0
-        return round((now_s + takes_s - self.minutes * 60) * 1000)
+        span_s = self.minutes * 60
+        takes_s = span_s / self.speed if self.speed else 0.0
+        return round((now_s + min(takes_s, span_s) - span_s) * 1000)
 
 
 def messages_of(readings: pl.DataFrame, *, keep_times: bool) -> list[Outgoing]:
@@ -152,6 +154,8 @@ def write(plan: Plan, out: str, say: Callable[[str], None]) -> None:
             sys.stdout.buffer.writelines(one + b"\n" for one in encode_readings(chunk.readings))
         return
     path = Path(out)
+    if not path.name:
+        raise SettingsError(f"--out {out!r}: allowed is the name of a file, or - for stdout")
     beside = path.with_name(f"{path.stem}.labels.ndjson")
     readings = labels = 0
     try:

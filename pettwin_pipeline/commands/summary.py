@@ -9,7 +9,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from pettwin_pipeline.adapters.ledger import RangeRecord
+from pettwin_pipeline.adapters.ledger_records import RangeRecord
 from pettwin_pipeline.detection.alerts import Alert
 from pettwin_pipeline.readings.simulator import Label
 from pettwin_pipeline.settings import Settings

@@ -4,12 +4,14 @@ The broker is the embedded one, a real Apache Kafka on this machine, or the one 
 KAFKA_BOOTSTRAP_SERVERS names. With `--dagster` the code server, the daemon and the pages run too.
 """
 
+import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import IO, Final, Literal
 
 from pettwin_pipeline.adapters.kafka import Kafka
 from pettwin_pipeline.commands.topics import create_topics
@@ -24,6 +26,8 @@ from pettwin_pipeline.state import Stack, StateFolder
 
 BrokerChoice = Literal["embedded", "kafka"]
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+LOCK: Final = "up.lock"
+"""In the state folder: held by the one stack that runs there, before it has an address to tell."""
 LOCAL_PARTITIONS: Final = 4
 """Of the readings on a Kafka that `pettwin up` runs: as many as the embedded broker has."""
 
@@ -81,18 +85,34 @@ def claimed(state: StateFolder) -> Iterator[None]:
     """The state folder is ours while the block runs; afterwards it says that nothing runs.
 
     Raises:
-        StackError: another stack runs in this folder.
+        StackError: another stack runs in this folder, or is about to.
     """
-    running = state.read_stack()
-    if running is not None:
-        raise StackError(
-            f"a stack runs in {state.root} already (process {running.pid}): stop it, or set "
-            "PETTWIN_STATE_DIR to another folder"
-        )
+    state.root.mkdir(parents=True, exist_ok=True)
+    with (state.root / LOCK).open("wb") as lock:
+        ours = _lock(lock)
+        running = state.read_stack()
+        # A file that names us was left by one that had our number: in containers all are number 1.
+        if not ours or (running is not None and running.pid != os.getpid()):
+            who = "another process" if running is None else f"process {running.pid}"
+            raise StackError(
+                f"a stack runs in {state.root} already ({who}): stop it, or set "
+                "PETTWIN_STATE_DIR to another folder"
+            )
+        try:
+            yield
+        finally:
+            state.remove_stack()
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Whether nobody else has it; the kernel lets go of it when this process ends."""
     try:
-        yield
-    finally:
-        state.remove_stack()
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: what stack.json says must do
+        return True
+    return True
 
 
 def stack_writer(
@@ -124,11 +144,18 @@ def dagster_parts(
     Args:
         state: of the stack.
         ui_port: of the pages; None: none.
-        env: added to their environment.
+        env: settings that hold whatever `.env` says. Dagster puts the lines of a `.env` where it
+            works over the environment, so with these it works in its home, where there is none.
     """
     home = write_dagster_home(state.dagster_home)
-    env = {**env, "PETTWIN_STATE_DIR": str(state.root)}
-    return home.parts(state.logs, env, ui_port)
+    full = {**env, "PETTWIN_STATE_DIR": str(state.root)}
+    parts = home.parts(state.logs, full, ui_port)
+    return tuple(_working_in(home.home, part) for part in parts) if env else parts
+
+
+def _working_in(folder: Path, part: Part) -> Part:
+    command = ("/bin/sh", "-c", 'cd "$0" && exec "$@"', str(folder), *part.command)
+    return replace(part, command=command)
 
 
 def run(

@@ -12,7 +12,7 @@ from pettwin_pipeline.errors import NoBrokerError, PettwinError
 
 if TYPE_CHECKING:
     from pettwin_pipeline.adapters.kafka import Outgoing
-    from pettwin_pipeline.adapters.ledger import RangeRecord
+    from pettwin_pipeline.adapters.ledger_records import RangeRecord
     from pettwin_pipeline.readings.schema import AgeLimits, Reject
     from pettwin_pipeline.settings import Settings
 

@@ -9,8 +9,16 @@ from dataclasses import dataclass
 
 import structlog
 
-from pettwin_pipeline.adapters.ledger import Lease, RangeRecord, due
-from pettwin_pipeline.batches import Gap, Plan, Watermarks, first_offset, lane_of, plan_range
+from pettwin_pipeline.adapters.ledger_records import Lease, RangeRecord, due
+from pettwin_pipeline.batches import (
+    Gap,
+    Plan,
+    Watermarks,
+    cut_range,
+    first_offset,
+    lane_of,
+    plan_range,
+)
 from pettwin_pipeline.defs.ports import Ports
 
 log = structlog.get_logger()
@@ -20,37 +28,62 @@ log = structlog.get_logger()
 class Requests:
     """Ranges to run now, why the other lanes have none, and gaps that were found."""
 
-    ranges: tuple[RangeRecord, ...]
-    idle: tuple[str, ...]
-    gaps: tuple[Gap, ...]
+    ranges: list[RangeRecord]
+    idle: list[str]
+    gaps: list[Gap]
 
 
-def request_ranges(ports: Ports) -> Requests:
-    """Decide the next range of every free lane, and note it in the ledger."""
+def request_ranges(ports: Ports, most: int | None = None) -> Requests:
+    """Decide the next range of every free lane, and note it in the ledger.
+
+    Args:
+        ports: the outside.
+        most: how many ranges are requested at the most; None: as many as there are lanes.
+    """
     ledger, topic, now_s = ports.ledger, ports.settings.kafka_topic, ports.now_s
     epoch = ports.kafka.topic_epoch(topic)
     marks = ports.kafka.watermarks(topic)
     _note_starts(ports, epoch, marks)
     leases = ledger.leases(topic, epoch)
     unfinished = ledger.unfinished(topic, epoch)
-    again = {one.id: error for one in unfinished if (error := due(one, leases, now_s))}
-    requested = [
-        ledger.request_again(one, now_s, again[one.id]) for one in unfinished if one.id in again
-    ]
-    idle = [_why_idle(one, now_s) for one in unfinished if one.id not in again]
-    gaps: list[Gap] = []
+    found = Requests([], [], [])
+    for one in unfinished:
+        error = due(one, leases, now_s)
+        if error is None or len(found.ranges) == most:
+            found.idle.append(_why_idle(one, now_s))
+        else:
+            _request_again(ports, one, error, marks, found)
     taken = {part.partition for one in unfinished for part in one.range.parts}
     free = {p: mark for p, mark in marks.items() if p not in taken}
     for lane in range(ports.settings.pettwin_lanes):
-        if _is_busy(lane, unfinished, leases, now_s):
-            continue
-        plan = _plan_lane(ports, epoch, lane, free)
-        gaps += plan.gaps
-        if plan.range is None:
-            idle.append(f"lane {lane}: nothing new")
-        else:
-            requested.append(ledger.request(plan.range, now_s))
-    return Requests(tuple(requested), tuple(idle), tuple(gaps))
+        if len(found.ranges) != most and not _is_busy(lane, unfinished, leases, now_s):
+            _request_next(ports, epoch, lane, free, found)
+    return found
+
+
+def _request_again(
+    ports: Ports, one: RangeRecord, error: str, marks: Mapping[int, Watermarks], found: Requests
+) -> None:
+    """The same range once more; what is left of it where the broker dropped its beginning."""
+    rest, gaps = cut_range(one.range, marks)
+    if not gaps:
+        found.ranges.append(ports.ledger.request_again(one, ports.now_s, error))
+        return
+    found.gaps.extend(gaps)
+    left = ports.ledger.cut(one, rest, gaps, ports.now_s)
+    if left is not None:
+        found.ranges.append(left)
+
+
+def _request_next(
+    ports: Ports, epoch: str, lane: int, free: Mapping[int, Watermarks], found: Requests
+) -> None:
+    plan = _plan_lane(ports, epoch, lane, free)
+    found.gaps.extend(plan.gaps)
+    if plan.range is None:
+        found.idle.append(f"lane {lane}: nothing new")
+    else:
+        found.ranges.append(ports.ledger.request(plan.range, ports.now_s))
 
 
 def _plan_lane(ports: Ports, epoch: str, lane: int, free: Mapping[int, Watermarks]) -> Plan:

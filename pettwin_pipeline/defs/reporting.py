@@ -15,7 +15,7 @@ from pettwin_pipeline.defs.ports import Materialized, Ports
 from pettwin_pipeline.errors import NoBrokerError, PettwinError
 
 if TYPE_CHECKING:
-    from pettwin_pipeline.adapters.ledger import RangeRecord
+    from pettwin_pipeline.adapters.ledger_records import RangeRecord
     from pettwin_pipeline.metrics.points import Point, Recorder
 
 STREAM_ASSETS: Final = (
@@ -128,16 +128,19 @@ def make_pipeline_state_sensor(interval_s: int) -> dg.SensorDefinition:
         from pettwin_pipeline.metrics.points import Recorder
 
         recorder = Recorder()
+        failure = None
         try:
             told = _record_stream(recorder, ports)
         except NoBrokerError as error:
             told = str(error)
-        except PettwinError as error:
-            raise dg.DagsterError(str(error)) from None
+        except PettwinError as error:  # what does not need the broker is told all the same
+            told = failure = str(error)
         _record_life(recorder, context.instance)
         _record_freshness(recorder, context.instance, ports.now_s)
         context.update_cursor(_record_runs(recorder, context))
         report = ports.send(recorder.drain(), host="sensor")
+        if failure is not None:
+            raise dg.DagsterError(failure)
         lost = f", {report.dropped} dropped: {report.reason}" if report.dropped else ""
         return dg.SkipReason(f"{told}; {report.accepted} points by {report.transport}{lost}")
 

@@ -92,11 +92,15 @@ def _score_partitions(work: "Work", readings: "pl.DataFrame") -> "dict[int, Scor
     from pettwin_pipeline.detection.screen import DETECTOR_VERSION
 
     files = work.ports.files
+    scored_to = work.ports.ledger.scored_to(work.range.topic, work.range.epoch)
     scored = {}
     for part in work.range.parts:
         at = work.range, part.partition
-        kept = files.read_bytes(files.baseline_path(*at, part.start, DETECTOR_VERSION))
-        baselines = Baselines.empty() if kept is None else parse_baselines(kept)
+        baselines = Baselines.empty()
+        if part.partition in scored_to:  # the end of the last range: a gap may lie in between
+            path = files.baseline_path(*at, scored_to[part.partition], DETECTOR_VERSION)
+            kept = files.read_bytes(path)
+            baselines = baselines if kept is None else parse_baselines(kept)
         mine = readings.filter(pl.col("partition") == part.partition)
         scored[part.partition] = score_batch(mine, baselines)
         content = encode_baselines(scored[part.partition].baselines)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import dagster as dg
 import structlog
 
-from pettwin_pipeline.adapters.ledger import Lease, RangeRecord
+from pettwin_pipeline.adapters.ledger_records import Lease, RangeRecord
 from pettwin_pipeline.batches import OffsetRange
 from pettwin_pipeline.defs.planning import request_ranges
 from pettwin_pipeline.defs.ports import Ports
@@ -124,7 +124,7 @@ def _asked_for(context: dg.AssetExecutionContext, ports: Ports) -> tuple[RangeRe
         if record is None:
             raise dg.Failure(f"the ledger has no range {tags[RANGE_TAG]}", allow_retries=False)
         return record, int(tags[ATTEMPT_TAG])
-    requests = request_ranges(ports)
+    requests = request_ranges(ports, most=1)
     if not requests.ranges:
         reason = "; ".join(requests.idle) or "no lane is free"
         raise dg.Failure(f"there is nothing to read by hand: {reason}", allow_retries=False)

@@ -29,14 +29,9 @@ class Child:
     """A running program and its process group."""
 
     def __init__(
-        self,
-        name: str,
-        command: Sequence[str],
-        env: Mapping[str, str],
-        log: Path,
-        folder: Path | None = None,
+        self, name: str, command: Sequence[str], env: Mapping[str, str], log: Path
     ) -> None:
-        """Start it: `env` is added to this process's environment, `folder` is where it works."""
+        """Start it: `env` is added to this process's environment."""
         self.name = name
         with open_log(log, f"{name} starts") as output:
             self._process = subprocess.Popen(
@@ -45,7 +40,6 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=dict(os.environ) | dict(env),
-                cwd=folder,
                 start_new_session=True,
             )
 

@@ -33,8 +33,6 @@ class Part:
     """Added to the environment of the supervisor."""
     log: Path
     """Takes stdout and stderr."""
-    folder: Path | None = None
-    """Where it works; None: where the supervisor does. A `.env` there is read by ours."""
     ready: Callable[[], bool] | None = None
     """Whether it answers; None: it is taken as ready once it is started."""
     restart: bool = True
@@ -218,7 +216,7 @@ class Supervisor:
 
     def _launch(self, post: _Post) -> None:
         part = post.part
-        post.child = Child(part.name, part.command, part.env, part.log, part.folder)
+        post.child = Child(part.name, part.command, part.env, part.log)
         post.is_ready = False
         post.ready_by_s = self._now_s() + part.ready_within_s
         self._on_change(self.pids())

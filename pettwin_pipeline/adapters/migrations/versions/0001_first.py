@@ -44,6 +44,7 @@ def upgrade() -> None:
         sa.Column("epoch", sa.String(64), primary_key=True),
         sa.Column("partition", sa.Integer, primary_key=True),
         sa.Column("next_offset", sa.BigInteger, nullable=False),
+        sa.Column("scored_to", sa.BigInteger),
     )
     op.create_table(
         "gaps",
