@@ -11,6 +11,7 @@ from pettwin_pipeline.batches import (
     Plan,
     Watermarks,
     backoff_s,
+    cut_range,
     encode_parts,
     first_offset,
     lane_of,
@@ -155,6 +156,20 @@ def test_plans_one_after_the_other_read_every_offset_once(
             read[part.partition] += part.end - part.start
             positions = positions | {part.partition: part.end}
     assert all(positions[p] == mark.stable for p, mark in marks.items() if read[p])
+
+
+def test_what_is_left_of_a_range_begins_at_the_low_watermark() -> None:
+    one = OffsetRange("t", "e", 2, tuple(PartitionRange(p, 5, 9) for p in range(4)))
+    lows = {0: 0, 1: 5, 2: 7, 3: 12}
+    rest, gaps = cut_range(one, {p: Watermarks(low, 20) for p, low in lows.items()})
+    parts = (PartitionRange(0, 5, 9), PartitionRange(1, 5, 9), PartitionRange(2, 7, 9))
+    assert rest == OffsetRange("t", "e", 2, parts)
+    assert gaps == (Gap(2, 5, 7), Gap(3, 5, 9))
+
+
+def test_nothing_is_left_of_a_range_that_was_dropped_whole() -> None:
+    one = OffsetRange("t", "e", 2, (PartitionRange(0, 5, 9),))
+    assert cut_range(one, {0: Watermarks(9, 9)}) == (None, (Gap(0, 5, 9),))
 
 
 def test_a_run_key_names_topic_epoch_lane_offsets_and_attempt() -> None:

@@ -153,7 +153,7 @@ def test_no_broker_is_one_line_that_says_how_to_start_one(
     assert "pettwin: no broker: start one with `pettwin up`" in answer[2]
 
 
-@pytest.mark.parametrize("arguments", [("simulate",), ("replay",), ("topics", "create"), ("up",)])
+@pytest.mark.parametrize("arguments", [("simulate",), ("up",)])
 def test_a_broker_that_does_not_answer_is_one_line_with_its_address(
     pettwin: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:

@@ -329,17 +329,23 @@ class Ledger:
         """Mark a range done, move its positions on, keep episodes and alerts, free the lane.
 
         Raises:
-            LeaseLostError: the run lost its lease: nothing is written.
+            LeaseLostError: the run lost its lease, or its range was cut: nothing is written.
         """
         with self._engine.begin() as sql:
             self._fence(sql, lease, run_id=None, expires_s=now_s)
-            for part in record.range.parts:
-                self._move(sql, record.range, part.partition, part.end)
-            sql.execute(
+            ended = sql.execute(
                 sa.update(t.ranges)
-                .where(t.ranges.c.id == record.id)
+                .filter_by(id=record.id)
+                .where(t.ranges.c.status.not_in(FINISHED))
                 .values(status="done", finished_s=now_s, counts=json.dumps(dict(counts)))
             )
+            if ended.rowcount != 1:
+                raise LeaseLostError(
+                    f"{record.range.text} was ended by somebody else: run {lease.run_id} may "
+                    "write nothing"
+                )
+            for part in record.range.parts:
+                self._move(sql, record.range, part.partition, part.end)
             keep_episodes(sql, episodes)
             keep_alerts(sql, alerts)
 

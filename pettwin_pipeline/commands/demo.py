@@ -15,7 +15,8 @@ from typing import Final
 
 import polars as pl
 
-from pettwin_pipeline.adapters.kafka import Kafka, Outgoing
+from pettwin_pipeline.adapters.kafka import Kafka
+from pettwin_pipeline.adapters.kafka_messages import Outgoing
 from pettwin_pipeline.adapters.ledger import Ledger, open_ledger
 from pettwin_pipeline.batches import PartitionRange
 from pettwin_pipeline.commands.sending import Sender

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from pettwin_pipeline.adapters.kafka import Kafka, Outgoing
+from pettwin_pipeline.adapters.kafka import Kafka
+from pettwin_pipeline.adapters.kafka_messages import Outgoing
 from pettwin_pipeline.commands.progress import Progress
 from pettwin_pipeline.commands.sending import Sender
 from pettwin_pipeline.commands.simulate import label_messages

@@ -11,7 +11,8 @@ from contextlib import closing
 from types import TracebackType
 from typing import Final, Self
 
-from pettwin_pipeline.adapters.kafka import Deliveries, Kafka, Outgoing, send
+from pettwin_pipeline.adapters.kafka import Kafka
+from pettwin_pipeline.adapters.kafka_messages import Deliveries, Outgoing, send
 from pettwin_pipeline.adapters.telemetry import Tally, make_transport
 from pettwin_pipeline.errors import BrokerUnreachableError, DeliveryFailedError, PettwinError
 from pettwin_pipeline.metrics.points import Recorder

@@ -15,7 +15,8 @@ from typing import Final
 
 import polars as pl
 
-from pettwin_pipeline.adapters.kafka import Kafka, Outgoing
+from pettwin_pipeline.adapters.kafka import Kafka
+from pettwin_pipeline.adapters.kafka_messages import Outgoing
 from pettwin_pipeline.commands.progress import Progress
 from pettwin_pipeline.commands.sending import Sender
 from pettwin_pipeline.errors import PettwinError, SettingsError

@@ -11,7 +11,7 @@ from pettwin_pipeline.defs.ports import Materialized, Ports
 from pettwin_pipeline.errors import NoBrokerError, PettwinError
 
 if TYPE_CHECKING:
-    from pettwin_pipeline.adapters.kafka import Outgoing
+    from pettwin_pipeline.adapters.kafka_messages import Outgoing
     from pettwin_pipeline.adapters.ledger_records import RangeRecord
     from pettwin_pipeline.readings.schema import AgeLimits, Reject
     from pettwin_pipeline.settings import Settings
@@ -125,7 +125,7 @@ def _column_schema() -> dg.TableSchema:
 
 
 def _dead_letter(reject: "Reject", topic: str) -> "Outgoing":
-    from pettwin_pipeline.adapters.kafka import Outgoing
+    from pettwin_pipeline.adapters.kafka_messages import Outgoing
 
     headers = (
         ("reason", reject.reason.value.encode()),

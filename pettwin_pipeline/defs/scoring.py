@@ -218,7 +218,7 @@ def _publish(
     work: "Work", alerts: "Sequence[Alert]", episodes: "Sequence[Episode]"
 ) -> dict[str, Any]:
     """Alerts, then the offsets of our group, then the ledger."""
-    from pettwin_pipeline.adapters.kafka import Outgoing
+    from pettwin_pipeline.adapters.kafka_messages import Outgoing
     from pettwin_pipeline.detection.alerts import encode_alert
 
     ports, one = work.ports, work.range

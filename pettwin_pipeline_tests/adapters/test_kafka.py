@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pytest
 
-from pettwin_pipeline.adapters.kafka import Fetched, Kafka, Outgoing, client_config
+from pettwin_pipeline.adapters.kafka import Kafka
+from pettwin_pipeline.adapters.kafka_connection import client_config
+from pettwin_pipeline.adapters.kafka_messages import Fetched, Outgoing
 from pettwin_pipeline.batches import PartitionRange, Watermarks, plan_range
 from pettwin_pipeline.errors import (
     PettwinError,

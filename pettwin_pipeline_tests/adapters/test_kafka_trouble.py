@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pettwin_pipeline.adapters.kafka import Kafka, Outgoing
+from pettwin_pipeline.adapters.kafka import Kafka
+from pettwin_pipeline.adapters.kafka_messages import Outgoing
 from pettwin_pipeline.batches import PartitionRange
 from pettwin_pipeline.errors import (
     BrokerRefusedError,

@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pettwin_pipeline.adapters.kafka import Kafka, Outgoing
+from pettwin_pipeline.adapters.kafka import Kafka
+from pettwin_pipeline.adapters.kafka_messages import Outgoing
 from pettwin_pipeline.readings.decode import Decoded, decode_batch
 from pettwin_pipeline.readings.simulator.labels import Label, parse_label
 from pettwin_pipeline.settings import Settings

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 import confluent_kafka as ck
 import pytest
 
-from pettwin_pipeline.adapters.kafka import Kafka, Outgoing
+from pettwin_pipeline.adapters.kafka import Kafka
+from pettwin_pipeline.adapters.kafka_messages import Outgoing
 from pettwin_pipeline.commands.sending import PIECE_BYTES, Sender, _pieces
 from pettwin_pipeline.stack.embedded_broker import KEPT_BYTES, PARTITIONS
 from pettwin_pipeline_tests.commands.place import Place, noise
@@ -94,7 +95,7 @@ def test_nothing_is_dropped_before_the_sender_says_that_nobody_reads(place: Plac
 
     def send_one_by_one(kafka: Kafka) -> None:
         with Sender(place.settings, kafka, (topic,), say=say, patience_s=0.3) as sender:
-            for one in noise(1000, 7 * MIB):
+            for one in noise(2000, 7 * MIB):
                 sender.send(topic, [one])
 
     with Kafka(place.settings) as kafka:

@@ -143,6 +143,26 @@ def test_messages_that_are_not_acknowledged_are_an_error_and_count_as_failed(
     assert total(lines, "kafka.messages.produced", outcome="failed") == sent - 10
 
 
+def send_again_to_one_that_died(place: Place, sender: Sender, topic: str) -> None:
+    with sender:
+        sender.send(topic, noise(100, 1000))
+        wait_for(lambda: looked_at(sender).acked == 10)
+        place.broker.close()
+        sender.send(topic, noise(100, 1000))
+
+
+def test_an_embedded_broker_that_dies_between_two_messages_is_told_with_what_it_had(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAFKA_TIMEOUT_S", "1")
+    settings = Settings.load()
+    error = f"^10 messages were acknowledged, then the broker at {place.broker.address} "
+    with Kafka(settings) as kafka:
+        sender = Sender(settings, kafka, (settings.kafka_topic,))
+        with pytest.raises(DeliveryFailedError, match=error):
+            send_again_to_one_that_died(place, sender, settings.kafka_topic)
+
+
 def send_and_be_interrupted(place: Place, sender: Sender, topic: str) -> None:
     with sender:
         place.broker.close()

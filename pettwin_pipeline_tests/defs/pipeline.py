@@ -14,7 +14,8 @@ import pytest
 import sqlalchemy as sa
 
 from pettwin_pipeline.adapters.files import BatchFiles
-from pettwin_pipeline.adapters.kafka import Kafka, Outgoing
+from pettwin_pipeline.adapters.kafka import Kafka
+from pettwin_pipeline.adapters.kafka_messages import Outgoing
 from pettwin_pipeline.adapters.ledger import Ledger, open_ledger
 from pettwin_pipeline.adapters.ledger_records import RangeRecord
 from pettwin_pipeline.adapters.ledger_tables import open_engine
@@ -130,7 +131,7 @@ class Pipeline:
     def messages(self, topic: str) -> list[ck.Message]:
         """Everything on a topic, in the order of partition and offset."""
         ends = self.kafka.high_watermarks(topic)
-        reader = ck.Consumer(self.kafka._reading_config() | {"group.id": "tests"})
+        reader = ck.Consumer(self.kafka.reading_config() | {"group.id": "tests"})
         reader.assign([ck.TopicPartition(topic, p, 0) for p, end in ends.items() if end])
         found: list[ck.Message] = []
 

@@ -2,7 +2,7 @@
 
 import random
 
-from pettwin_pipeline.adapters.kafka import Outgoing
+from pettwin_pipeline.adapters.kafka_messages import Outgoing
 from pettwin_pipeline_tests.defs.pipeline import (
     DAGSTERS_OWN,
     Pipeline,

@@ -150,3 +150,19 @@ def test_while_the_broker_does_not_answer_the_life_signs_are_sent_all_the_same(
     with pytest.raises(Exception, match="does not answer"):
         pipeline.tick("pipeline_state")
     assert by_tag(agent.lines(), "pipeline.heartbeat", "component") == {"sensor": 1}
+
+
+@pytest.mark.xfail(strict=True, reason="a tick that fails loses its cursor, but sent its counts")
+def test_while_the_broker_does_not_answer_runs_are_counted_once_too(
+    pipeline: Pipeline, agent: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cursor = pipeline.tick("pipeline_state").cursor
+    pipeline.send(calm("rex", 1))
+    assert pipeline.step().success
+    with monkeypatch.context() as away:
+        away.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+        away.setenv("KAFKA_TIMEOUT_S", "0.3")
+        with pytest.raises(Exception, match="does not answer"):
+            pipeline.tick("pipeline_state", cursor)
+    pipeline.tick("pipeline_state", cursor)
+    assert runs(agent.lines()) == [("stream_job", "success", 1)]

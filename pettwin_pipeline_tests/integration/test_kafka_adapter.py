@@ -8,7 +8,8 @@ import confluent_kafka as ck
 import pytest
 from confluent_kafka.admin import OffsetSpec
 
-from pettwin_pipeline.adapters.kafka import Kafka, Outgoing
+from pettwin_pipeline.adapters.kafka import Kafka
+from pettwin_pipeline.adapters.kafka_messages import Outgoing
 from pettwin_pipeline.batches import PartitionRange, Watermarks
 from pettwin_pipeline.errors import (
     BrokerRefusedError,
@@ -85,7 +86,7 @@ def test_a_topic_that_nobody_made_is_missing_and_the_error_says_how_to_make_it(
 def test_a_topic_made_again_has_another_epoch(client: Kafka, topic: str) -> None:
     before = client.topic_epoch(topic)
     assert client.topic_epoch(topic) == before
-    client.admin.delete_topics([topic])[topic].result(ANSWER_S)
+    client.connection.admin.delete_topics([topic])[topic].result(ANSWER_S)
     wait_for(lambda: topic_partitions(client, topic) == [])
     client.create_topics({topic: 2})
     wait_for(lambda: topic_partitions(client, topic) == [0, 1])
@@ -136,10 +137,10 @@ def test_lag_is_what_the_admin_api_gives(client: Kafka, topic: str) -> None:
     asked = {ck.TopicPartition(topic, p): OffsetSpec.latest() for p in (0, 1)}
     ends = {
         place.partition: future.result(ANSWER_S).offset
-        for place, future in client.admin.list_offsets(asked).items()
+        for place, future in client.connection.admin.list_offsets(asked).items()
     }
-    (future,) = client.admin.list_consumer_group_offsets(
-        [ck.ConsumerGroupTopicPartitions(client._group)]
+    (future,) = client.connection.admin.list_consumer_group_offsets(
+        [ck.ConsumerGroupTopicPartitions(client.connection.group)]
     ).values()
     committed = {one.partition: one.offset for one in future.result(ANSWER_S).topic_partitions}
     assert client.lag(topic) == {p: ends[p] - committed.get(p, 0) for p in (0, 1)}
@@ -158,7 +159,7 @@ def test_reading_commits_nothing(client: Kafka, topic: str) -> None:
 def test_a_commit_beside_another_reader_of_the_group_is_refused_and_says_why(
     client: Kafka, topic: str
 ) -> None:
-    intruder = ck.Consumer(client._config | {"group.id": client._group})
+    intruder = ck.Consumer(client.connection.config | {"group.id": client.connection.group})
     intruder.subscribe([topic])
     wait_for(lambda: intruder.poll(0.1) or intruder.assignment())
     with pytest.raises(BrokerRefusedError, match="KAFKA_CONSUMER_GROUP"):

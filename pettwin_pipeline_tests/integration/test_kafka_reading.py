@@ -87,7 +87,7 @@ def test_what_was_deleted_moves_the_low_watermark_is_a_gap_and_cannot_be_read(
 ) -> None:
     put(client, topic, [b"%d" % n for n in range(10)])
     place = ck.TopicPartition(topic, 0, 4)
-    client.admin.delete_records([place])[place].result(ANSWER_S)
+    client.connection.admin.delete_records([place])[place].result(ANSWER_S)
     marks = client.watermarks(topic)
     assert marks[0] == Watermarks(4, 10)
     plan = plan_range(topic, "e", 0, marks=marks, positions={0: 1, 1: 0}, most=100)
