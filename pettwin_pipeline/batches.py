@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from pettwin_pipeline.errors import TopicReplacedError
+
 BACKOFF_FIRST_S: Final = 5.0
 BACKOFF_MOST_S: Final = 300.0
 _DOUBLED_MOST: Final = 16
@@ -130,15 +132,16 @@ def plan_range(
         most: cap; the largest backlogs share what the small ones leave.
 
     Raises:
-        ValueError: a position lies behind the end of its partition (another topic of that name).
+        TopicReplacedError: a position lies behind the end of its partition.
     """
     gaps, wanted = [], {}
     for partition in sorted(marks):
         mark, position = marks[partition], positions[partition]
         if position > mark.stable:
-            raise ValueError(
+            raise TopicReplacedError(
                 f"partition {partition} of {topic} ends at {mark.stable}, but was read up to "
-                f"{position}: this is not the topic that the ledger knows"
+                f"{position}: this is not the topic that the ledger knows; name the right one, or "
+                "another PETTWIN_LEDGER_URL"
             )
         if position < mark.low:
             gaps.append(Gap(partition, position, mark.low))

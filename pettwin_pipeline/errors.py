@@ -35,6 +35,10 @@ class TopicMissingError(PettwinError):
     """A topic does not exist: `pettwin topics create` makes it."""
 
 
+class TopicReplacedError(PettwinError):
+    """The topic ends before what was read of it: look whether it is the right one."""
+
+
 class DeliveryFailedError(PettwinError):
     """Messages were not acknowledged by the broker: look at the broker, then send them again."""
 

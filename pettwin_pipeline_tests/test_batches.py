@@ -18,6 +18,7 @@ from pettwin_pipeline.batches import (
     parse_parts,
     plan_range,
 )
+from pettwin_pipeline.errors import TopicReplacedError
 
 OFFSETS = st.integers(0, 10**6)
 MOST = st.integers(1, 3_000_000)
@@ -93,7 +94,9 @@ def test_a_partition_of_which_everything_was_dropped_is_a_gap_without_a_range() 
 
 
 def test_a_position_behind_the_end_is_another_topic_and_an_error() -> None:
-    with pytest.raises(ValueError, match="partition 2 of t ends at 5, but was read up to 6"):
+    with pytest.raises(
+        TopicReplacedError, match="partition 2 of t ends at 5, but was read up to 6"
+    ):
         plan({2: (0, 5)}, {2: 6})
 
 

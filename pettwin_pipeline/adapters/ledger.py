@@ -141,6 +141,14 @@ class Ledger:
         """Ranges that were finished at or after `since_s`, oldest first."""
         return self._ranges((t.ranges.c.topic == topic) & (t.ranges.c.finished_s >= since_s))
 
+    def unreported(self, topic: str, before_s: float) -> list[RangeRecord]:
+        """Ranges that were finished before `before_s`, and whose points nobody has claimed."""
+        return self._ranges(
+            (t.ranges.c.topic == topic)
+            & (t.ranges.c.finished_s < before_s)
+            & t.ranges.c.reported_s.is_(None)
+        )
+
     def of_id(self, range_id: int) -> RangeRecord | None:
         """The range with this number."""
         found = self._ranges(t.ranges.c.id == range_id)

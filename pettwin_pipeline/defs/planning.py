@@ -66,13 +66,13 @@ def _request_again(
 ) -> None:
     """The same range once more; what is left of it where the broker dropped its beginning."""
     rest, gaps = cut_range(one.range, marks)
-    if not gaps:
-        found.ranges.append(ports.ledger.request_again(one, ports.now_s, error))
-        return
-    found.gaps.extend(gaps)
-    left = ports.ledger.cut(one, rest, gaps, ports.now_s)
-    if left is not None:
-        found.ranges.append(left)
+    if gaps:
+        found.gaps.extend(gaps)
+        again = ports.ledger.cut(one, rest, gaps, ports.now_s)
+    else:
+        again = ports.ledger.request_again(one, ports.now_s, error)
+    if again is not None and again.status == "requested":  # nobody moved it on meanwhile
+        found.ranges.append(again)
 
 
 def _request_next(

@@ -27,6 +27,8 @@ STREAM_ASSETS: Final = (
 )
 FAIL_WINDOW_S: Final = 15 * 60.0
 ACTIVE_S: Final = 15 * 60.0
+UNSENT_AFTER_S: Final = 5 * 60.0
+"""A range that was done so long ago and not reported will not be."""
 MOST_RUNS: Final = 500
 ENDED: Final = (
     dg.DagsterRunStatus.SUCCESS,
@@ -57,7 +59,7 @@ def pipeline_metrics(context: dg.AssetExecutionContext, ports: Ports) -> Materia
     record = range_of_run(context, ports)
     if record.status != "done" or not ports.ledger.claim_report(record, ports.now_s):
         raise dg.Failure("the points of this range were sent before", allow_retries=False)
-    points = _points_of(ports, record)
+    points = [*_points_of(ports, record), *_points_of_worker()]
     report = ports.send(points, host=f"lane-{record.range.lane}")
     check = dg.AssetCheckResult(
         passed=report.dropped == 0,
@@ -77,18 +79,24 @@ def pipeline_metrics(context: dg.AssetExecutionContext, ports: Ports) -> Materia
 
 
 def _points_of(ports: Ports, record: "RangeRecord") -> "list[Point]":
-    """The points that the stages left, and the worker's own."""
+    """The points that the stages left, as far as they came."""
     from pettwin_pipeline.defs.work import STAGES
-    from pettwin_pipeline.metrics.points import Recorder, parse_points
+    from pettwin_pipeline.metrics.points import parse_points
+
+    paths = (ports.files.path(record.range, f"points_{stage}", "json") for stage in STAGES)
+    kept = (ports.files.read_bytes(path) for path in paths)
+    return [point for content in kept if content is not None for point in parse_points(content)]
+
+
+def _points_of_worker() -> "list[Point]":
+    """That this process lives, and what it takes."""
+    from pettwin_pipeline.metrics.points import Recorder
     from pettwin_pipeline.metrics.upkeep import record_heartbeat
 
-    points: list[Point] = []
-    for stage in STAGES:
-        points += parse_points(ports.files.read_json(record.range, f"points_{stage}"))
     recorder = Recorder()
     record_heartbeat(recorder, "worker")
     _record_use(recorder, "worker")
-    return points + recorder.drain()
+    return recorder.drain()
 
 
 def _record_use(recorder: "Recorder", component: str) -> None:
@@ -137,10 +145,12 @@ def make_pipeline_state_sensor(interval_s: int) -> dg.SensorDefinition:
             told = failure = str(error)
         _record_life(recorder, context.instance)
         _record_freshness(recorder, context.instance, ports.now_s)
+        _record_unsent(recorder, ports)
+        if failure is not None:  # a tick that fails keeps its cursor: runs are counted by the next
+            ports.send(recorder.drain(), host="sensor")
+            raise dg.DagsterError(failure)
         context.update_cursor(_record_runs(recorder, context))
         report = ports.send(recorder.drain(), host="sensor")
-        if failure is not None:
-            raise dg.DagsterError(failure)
         lost = f", {report.dropped} dropped: {report.reason}" if report.dropped else ""
         return dg.SkipReason(f"{told}; {report.accepted} points by {report.transport}{lost}")
 
@@ -172,6 +182,15 @@ def _active_pets(done: "Sequence[RangeRecord]") -> dict[str | None, int]:
         for name, pets in species.items():
             totals[name] = totals.get(name, 0) + pets
     return totals
+
+
+def _record_unsent(recorder: "Recorder", ports: Ports) -> None:
+    """Points of ranges whose run ended before they were sent: too late now, but counted."""
+    topic, transport = ports.settings.kafka_topic, ports.settings.metrics_transport
+    for record in ports.ledger.unreported(topic, ports.now_s - UNSENT_AFTER_S):
+        if ports.ledger.claim_report(record, ports.now_s):
+            lost = len(_points_of(ports, record))
+            recorder.count("telemetry.points", lost, transport=transport, outcome="dropped")
 
 
 def _record_life(recorder: "Recorder", instance: dg.DagsterInstance) -> None:

@@ -87,6 +87,7 @@ def _score_partitions(work: "Work", readings: "pl.DataFrame") -> "dict[int, Scor
     """Score each partition and write its baselines as of the end of the range."""
     import polars as pl
 
+    from pettwin_pipeline.defs.work import log
     from pettwin_pipeline.detection.baseline import Baselines, encode_baselines, parse_baselines
     from pettwin_pipeline.detection.scoring import score_batch
     from pettwin_pipeline.detection.screen import DETECTOR_VERSION
@@ -100,7 +101,11 @@ def _score_partitions(work: "Work", readings: "pl.DataFrame") -> "dict[int, Scor
         if part.partition in scored_to:  # the end of the last range: a gap may lie in between
             path = files.baseline_path(*at, scored_to[part.partition], DETECTOR_VERSION)
             kept = files.read_bytes(path)
-            baselines = baselines if kept is None else parse_baselines(kept)
+            if kept is None:
+                log.error("baselines_missing", path=str(path), consequence="its pets begin anew")
+                work.recorder.count("pipeline.errors", 1, stage="score", reason="storage")
+            else:
+                baselines = parse_baselines(kept)
         mine = readings.filter(pl.col("partition") == part.partition)
         scored[part.partition] = score_batch(mine, baselines)
         content = encode_baselines(scored[part.partition].baselines)

@@ -92,6 +92,10 @@ class Work:
         self.elsewhere_ms += elapsed_ms
         _record_time(self.recorder, stage, elapsed_ms, "success")
 
+    def give_up(self, why: str) -> None:
+        """Free the lane: the range is tried again after a while."""
+        self.ports.ledger.fail(self.record, self.lease, why, self.ports.now_s)
+
     def note_check(self, check: dg.AssetCheckResult) -> None:
         """Count the result of an asset check."""
         self.recorder.count(
@@ -112,7 +116,7 @@ def take_range(context: dg.AssetExecutionContext, ports: Ports) -> None:
     try:
         record, attempt = _asked_for(context, ports)
         lease_s = ports.settings.pettwin_lease_s
-        ports.ledger.begin(record, attempt, context.run_id, ports.now_s, lease_s)
+        ports.ledger.begin(record, attempt, context.run.run_id, ports.now_s, lease_s)
     except PettwinError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
 
@@ -137,7 +141,7 @@ def range_of_run(context: dg.AssetExecutionContext, ports: Ports) -> RangeRecord
     Raises:
         dg.Failure: it took none, or another run works on it now.
     """
-    record = ports.ledger.of_run(context.run_id)
+    record = ports.ledger.of_run(context.run.run_id)
     if record is None:
         raise dg.Failure(
             "this run holds no range: materialise from telemetry_batch on, or leave it to the "
@@ -152,7 +156,7 @@ def working(context: dg.AssetExecutionContext, ports: Ports, stage: str) -> Iter
     """Run a stage on the range of this run, while it holds the lane."""
     record = range_of_run(context, ports)
     try:
-        work = Work(record, ports.ledger.lease_of(record, context.run_id), ports)
+        work = Work(record, ports.ledger.lease_of(record, context.run.run_id), ports)
         work.renew()
     except LeaseLostError as error:
         raise dg.Failure(str(error), allow_retries=False) from None

@@ -26,13 +26,15 @@ from pettwin_pipeline_tests.stack.programs import wait_for
 
 DAGSTERS_OWN = pytest.mark.filterwarnings(
     "ignore:The `__fields__` attribute is deprecated:DeprecationWarning",
-    "ignore:AssetExecutionContext.run_id is deprecated:DeprecationWarning",
 )
 """Dagster 1.13 looks at the fields of a resource in pydantic's old way."""
 BEGIN_S = 1_772_323_200
 """2026-03-01 00:00 UTC."""
 STEP_S = 5
-_TIMES = {"ranges": ("requested_s", "not_before_s"), "leases": ("taken_s", "expires_s")}
+_TIMES = {
+    "ranges": ("requested_s", "not_before_s", "finished_s"),
+    "leases": ("taken_s", "expires_s"),
+}
 
 
 class Pipeline:
@@ -108,11 +110,16 @@ class Pipeline:
         (found,) = re.findall(r"again in (\d+) s", self.tick().skip_message)
         return float(found)
 
-    def run(self, tags: Mapping[str, str] | None = None) -> dg.ExecuteInProcessResult:
-        """A run of the stream job; without tags one by hand."""
+    def run(
+        self, tags: Mapping[str, str] | None = None, assets: Sequence[str] | None = None
+    ) -> dg.ExecuteInProcessResult:
+        """A run of the stream job, or of some of its assets; without tags one by hand."""
         job: dg.JobDefinition = repository().get_job("stream_job")
         return job.execute_in_process(
-            instance=self.instance, tags=dict(tags or {}), raise_on_error=False
+            instance=self.instance,
+            tags=dict(tags or {}),
+            raise_on_error=False,
+            asset_selection=None if assets is None else [dg.AssetKey(name) for name in assets],
         )
 
     def step(self) -> dg.ExecuteInProcessResult:

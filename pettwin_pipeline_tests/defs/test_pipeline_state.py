@@ -152,7 +152,6 @@ def test_while_the_broker_does_not_answer_the_life_signs_are_sent_all_the_same(
     assert by_tag(agent.lines(), "pipeline.heartbeat", "component") == {"sensor": 1}
 
 
-@pytest.mark.xfail(strict=True, reason="a tick that fails loses its cursor, but sent its counts")
 def test_while_the_broker_does_not_answer_runs_are_counted_once_too(
     pipeline: Pipeline, agent: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,3 +165,24 @@ def test_while_the_broker_does_not_answer_runs_are_counted_once_too(
             pipeline.tick("pipeline_state", cursor)
     pipeline.tick("pipeline_state", cursor)
     assert runs(agent.lines()) == [("stream_job", "success", 1)]
+
+
+def test_points_of_a_run_that_died_before_it_sent_them_are_counted_as_dropped_once(
+    pipeline: Pipeline, agent: Listener
+) -> None:
+    pipeline.send(calm("rex", 1))
+    (request,) = pipeline.tick().run_requests
+    stages = ("telemetry_batch", "anomaly_scores", "verdicts", "health_alerts")
+    pipeline.run(request.tags, stages)
+    assert (pipeline.record().status, pipeline.record().reported_s) == ("done", None)
+    pipeline.tick("pipeline_state")  # too early to tell
+    pipeline.let_pass(301)
+    for _ in range(2):
+        pipeline.tick("pipeline_state")
+    dropped = [
+        one.values[0]
+        for one in agent.lines()
+        if one.name == "telemetry.points" and one.tag_values["outcome"] == "dropped"
+    ]
+    assert len(dropped) == 1
+    assert dropped[0] > 5
