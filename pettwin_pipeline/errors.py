@@ -39,6 +39,10 @@ class TopicReplacedError(PettwinError):
     """The topic ends before what was read of it: look whether it is the right one."""
 
 
+class OffsetsMovedError(PettwinError):
+    """Somebody else commits offsets for our consumer group: stop them, or name another group."""
+
+
 class DeliveryFailedError(PettwinError):
     """Messages were not acknowledged by the broker: look at the broker, then send them again."""
 

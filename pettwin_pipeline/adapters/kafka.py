@@ -34,6 +34,15 @@ from pettwin_pipeline.settings import Broker, Settings
 
 CHUNK: Final = 10_000
 """Messages taken from the client at a time."""
+_COORDINATOR_MOVES: Final = frozenset(
+    {
+        ck.KafkaError.NOT_COORDINATOR,
+        ck.KafkaError.COORDINATOR_NOT_AVAILABLE,
+        ck.KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    }
+)
+"""Passes by itself, but the library does not wait for it: a group's first commit meets it."""
+_COORDINATOR_PAUSE_S: Final = 0.1
 _TO_NAMES: Final = str.maketrans("/+", "_-")
 """Of Base64: a topic id becomes part of file names. Kafka itself writes them like this."""
 _PRODUCER: Final[Mapping[str, Any]] = {
@@ -208,11 +217,17 @@ class Kafka:
         """Offsets that our consumer group committed; partitions without one are left out."""
         wanted = [ck.TopicPartition(topic, p) for p in partitions]
         self.connection.forget()
-        try:
-            answer = self._offset_keeper().committed(wanted, timeout=self.connection.timeout_s)
-        except ck.KafkaException as error:
-            raise self.connection.ours(error.args[0]) from None
-        return {tp.partition: tp.offset for tp in answer if tp.offset >= 0}
+        end_s = time.monotonic() + self.connection.timeout_s
+        while True:
+            try:
+                answer = self._offset_keeper().committed(wanted, timeout=self.connection.timeout_s)
+            except ck.KafkaException as error:
+                code = error.args[0].code()
+                if code not in _COORDINATOR_MOVES or time.monotonic() > end_s:
+                    raise self.connection.ours(error.args[0]) from None
+                time.sleep(_COORDINATOR_PAUSE_S)
+                continue
+            return {tp.partition: tp.offset for tp in answer if tp.offset >= 0}
 
     def commit(self, topic: str, ends: Mapping[int, int]) -> None:
         """Commit the next offset to read of each partition for our group."""
@@ -226,6 +241,10 @@ class Kafka:
         for tp in self.connection.result(asked[self.connection.group]).topic_partitions:
             if tp.error is not None:
                 raise self.connection.ours(tp.error)
+
+    def group_metadata(self) -> object:
+        """Our consumer group, as a transaction wants it named."""
+        return self._offset_keeper().consumer_group_metadata()
 
     def _offset_keeper(self) -> ck.Consumer:
         if self._committer is None:

@@ -180,7 +180,7 @@ def verdicts(context: dg.AssetExecutionContext, ports: Ports) -> Materialized:
     ],
 )
 def health_alerts(context: dg.AssetExecutionContext, ports: Ports) -> Materialized:
-    """Alerts on their topic, then the offsets, then the ledger: after this the range is done."""
+    """Alerts on their topic and the offsets, together; then the ledger: the range is done."""
     from pettwin_pipeline.defs.pictures import show_worst_episode
     from pettwin_pipeline.defs.work import describe_range, working
     from pettwin_pipeline.detection.alerts import encode_alerts, plan_alerts
@@ -222,7 +222,8 @@ def _one_verdict_check(
 def _publish(
     work: "Work", alerts: "Sequence[Alert]", episodes: "Sequence[Episode]"
 ) -> dict[str, Any]:
-    """Alerts, then the offsets of our group, then the ledger."""
+    """Alerts and the offsets of our group together, then the ledger."""
+    from pettwin_pipeline.adapters.kafka_commit import commit_with_messages
     from pettwin_pipeline.adapters.kafka_messages import Outgoing
     from pettwin_pipeline.detection.alerts import encode_alert
 
@@ -232,11 +233,8 @@ def _publish(
         "alerts": len(alerts),
     }
     work.renew()
-    ports.kafka.publish(
-        ports.settings.kafka_alerts_topic,
-        (Outgoing(key=a.pet_id.encode(), value=encode_alert(a)) for a in alerts),
-    )
-    ports.kafka.commit(one.topic, {part.partition: part.end for part in one.parts})
+    messages = [Outgoing(key=a.pet_id.encode(), value=encode_alert(a)) for a in alerts]
+    commit_with_messages(ports.kafka, one, ports.settings.kafka_alerts_topic, messages)
     ports.ledger.finish(
         *(work.record, work.lease),
         episodes=episodes,

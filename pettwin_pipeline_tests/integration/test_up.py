@@ -209,7 +209,7 @@ def test_a_missing_topic_is_one_line_that_says_how_to_make_it(
     [
         ("up", "SASL_PLAINTEXT", "refuses"),
         ("simulate", "SASL_PLAINTEXT", "refuses"),
-        ("up", "SASL_SSL", "connecting to a PLAINTEXT broker listener?"),
+        ("up", "SASL_SSL", "SSL connection closed by peer"),
     ],
 )
 def test_credentials_that_the_broker_does_not_take_are_one_line(

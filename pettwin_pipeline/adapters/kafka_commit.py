@@ -1,0 +1,146 @@
+"""Messages and offsets committed together: once for whoever reads committed messages only.
+
+On Kafka one transaction holds the messages and the offsets of our group, under a transactional id
+of the lane: a predecessor that still lives is fenced off, a transaction that it left open is
+aborted. The embedded broker keeps no transactions: there messages go first and the offsets follow.
+In both the offsets are looked at before anything is sent, so that what a predecessor committed
+before it died is not committed twice. Knows bytes and offsets, not what is in the messages.
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Final
+
+import confluent_kafka as ck
+
+from pettwin_pipeline.adapters.kafka import Kafka
+from pettwin_pipeline.adapters.kafka_messages import Deliveries, Outgoing, send
+from pettwin_pipeline.batches import OffsetRange
+from pettwin_pipeline.errors import (
+    DeliveryFailedError,
+    LeaseLostError,
+    OffsetsMovedError,
+    PettwinError,
+)
+
+_FENCED: Final = frozenset(
+    {
+        ck.KafkaError._FENCED,  # noqa: SLF001  the library's public name for it
+        ck.KafkaError.INVALID_PRODUCER_EPOCH,
+        ck.KafkaError.PRODUCER_FENCED,
+    }
+)
+
+
+class Committed(Enum):
+    """What became of a range's messages and offsets."""
+
+    NOW = "now"
+    BEFORE = "before"
+    """A predecessor committed both before it died: nothing was sent."""
+
+
+def commit_with_messages(
+    kafka: Kafka, one: OffsetRange, topic: str, messages: Sequence[Outgoing]
+) -> Committed:
+    """Send messages to `topic` and commit the end of a range for our group, both or nothing.
+
+    Args:
+        kafka: the broker.
+        one: the range that was worked on.
+        topic: of the messages.
+        messages: all of them; none at all is fine.
+
+    Raises:
+        OffsetsMovedError: somebody else committed offsets of these partitions for our group.
+        LeaseLostError: another run of this lane has begun to commit: this one may not.
+        DeliveryFailedError: the broker did not take it; nothing counts.
+    """
+    if kafka.broker.kind == "embedded":
+        if is_committed(kafka, one):
+            return Committed.BEFORE
+        kafka.publish(topic, messages)
+        kafka.commit(one.topic, _ends(one))
+        return Committed.NOW
+    producer = kafka.producer(
+        **{"transactional.id": transactional_id(kafka, one), "enable.idempotence": True}
+    )
+    try:
+        # Ends what a predecessor left open, so that the offsets that are looked at are final.
+        producer.init_transactions(kafka.connection.timeout_s)
+        if is_committed(kafka, one):
+            return Committed.BEFORE
+        _commit(kafka, producer, one, topic, messages)
+    except ck.KafkaException as error:
+        raise _ours(kafka, one, error.args[0]) from None
+    return Committed.NOW
+
+
+def is_committed(kafka: Kafka, one: OffsetRange) -> bool:
+    """Whether our group's offsets stand at the end of the range already.
+
+    A partition may stand before the start of the range: our group is new, or the broker dropped
+    what lies in between.
+
+    Raises:
+        OffsetsMovedError: they stand elsewhere.
+    """
+    ends = _ends(one)
+    stands = kafka.committed(one.topic, ends)
+    if stands == ends:
+        return True
+    for part in one.parts:
+        at = stands.get(part.partition, part.start)
+        if at > part.start:
+            raise OffsetsMovedError(
+                f"the group {kafka.connection.group} stands at {at} of partition "
+                f"{part.partition}, and this range begins at {part.start}: somebody else commits "
+                "for this group, which is ours alone; stop them, or name another one with "
+                "KAFKA_CONSUMER_GROUP"
+            )
+    return False
+
+
+def transactional_id(kafka: Kafka, one: OffsetRange) -> str:
+    """One for each lane: who begins later fences off who began before."""
+    return f"{kafka.connection.group}/{one.topic}/{one.epoch}/lane-{one.lane}"
+
+
+def _ends(one: OffsetRange) -> dict[int, int]:
+    return {part.partition: part.end for part in one.parts}
+
+
+def _commit(
+    kafka: Kafka, producer: ck.Producer, one: OffsetRange, topic: str, messages: Sequence[Outgoing]
+) -> None:
+    """One transaction; it is aborted where anything fails."""
+    within_s = kafka.connection.timeout_s
+    done = Deliveries()
+    producer.begin_transaction()
+    try:
+        for message in messages:
+            send(producer, topic, message, done.on_delivery)
+        offsets = [ck.TopicPartition(one.topic, p, end) for p, end in _ends(one).items()]
+        producer.send_offsets_to_transaction(offsets, kafka.group_metadata(), within_s)
+        producer.commit_transaction(within_s * 3)
+    except (ck.KafkaException, PettwinError):
+        _abort(producer, within_s)
+        raise
+    if done.acked != len(messages):  # the library promises that a commit means all of them
+        raise DeliveryFailedError(f"{len(messages) - done.acked} messages were not acknowledged")
+
+
+def _abort(producer: ck.Producer, within_s: float) -> None:
+    """Let go of a transaction; where that fails too, the next `init_transactions` does."""
+    try:
+        producer.purge()
+        producer.abort_transaction(within_s)
+    except ck.KafkaException:
+        return
+
+
+def _ours(kafka: Kafka, one: OffsetRange, error: ck.KafkaError) -> PettwinError:
+    if error.code() in _FENCED:
+        return LeaseLostError(f"another run commits lane {one.lane} now: this one may not")
+    told = kafka.connection.ours(error)
+    return told if error.fatal() else DeliveryFailedError(f"nothing was committed: {told}")
