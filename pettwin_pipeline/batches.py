@@ -15,6 +15,10 @@ from pettwin_pipeline.errors import TopicReplacedError
 
 BACKOFF_FIRST_S: Final = 5.0
 BACKOFF_MOST_S: Final = 300.0
+HALVE_AFTER: Final = 3
+"""Failures after which a range is tried in halves; each further one halves again."""
+PARK_AFTER: Final = 6
+"""Failures after which its lane waits for a person."""
 _DOUBLED_MOST: Final = 16
 """More doublings change nothing, and hundreds of them do not fit into a float."""
 
@@ -170,6 +174,26 @@ def cut_range(
             left.append(PartitionRange(part.partition, low, part.end))
     rest = OffsetRange(one.topic, one.epoch, one.lane, tuple(left)) if left else None
     return rest, tuple(gaps)
+
+
+def halve(one: OffsetRange) -> tuple[OffsetRange, OffsetRange] | None:
+    """The first and the second half of a range; None where it is a single offset.
+
+    Each partition is halved; those with a single offset belong to the first half.
+    """
+    first, second = [], []
+    for part in one.parts:
+        middle = part.start + (part.end - part.start + 1) // 2
+        first.append(PartitionRange(part.partition, part.start, middle))
+        if middle < part.end:
+            second.append(PartitionRange(part.partition, middle, part.end))
+    if not second:
+        cut = (len(first) + 1) // 2
+        first, second = first[:cut], first[cut:]
+    if not second:
+        return None
+    same = one.topic, one.epoch, one.lane
+    return OffsetRange(*same, tuple(first)), OffsetRange(*same, tuple(second))
 
 
 def _share(most: int, backlog: Mapping[int, int]) -> dict[int, int]:

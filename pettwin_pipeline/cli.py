@@ -236,6 +236,30 @@ def status(
 
 
 @app.command()
+def skip(
+    offsets: Annotated[
+        str, typer.Argument(metavar="RANGE", help="As `pettwin status` shows it: 0:100-200,1:5-9.")
+    ],
+    *,
+    reason: Annotated[str, typer.Option(help="Why these readings are never scored; kept.")],
+) -> None:
+    """Go on behind a range that failed: what lies in it is never scored, and counted."""
+    from pettwin_pipeline.commands import lanes as command
+
+    command.skip(offsets, reason, typer.echo)
+
+
+@app.command()
+def unpark(
+    lane: Annotated[int | None, typer.Argument(help="Absent: every parked lane.")] = None,
+) -> None:
+    """Try the range of a parked lane again, once the cause is mended."""
+    from pettwin_pipeline.commands import lanes as command
+
+    command.unpark(lane, typer.echo)
+
+
+@app.command()
 def settings() -> None:
     """List every setting, its value and what is allowed; secrets are not shown."""
     from pettwin_pipeline.commands import settings as command

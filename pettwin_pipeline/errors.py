@@ -43,6 +43,10 @@ class OffsetsMovedError(PettwinError):
     """Somebody else commits offsets for our consumer group: stop them, or name another group."""
 
 
+class RangeUnknownError(PettwinError):
+    """No such range stands as asked: `pettwin status` shows those that do."""
+
+
 class DeliveryFailedError(PettwinError):
     """Messages were not acknowledged by the broker: look at the broker, then send them again."""
 

@@ -14,6 +14,7 @@ from pettwin_pipeline.batches import (
     cut_range,
     encode_parts,
     first_offset,
+    halve,
     lane_of,
     parse_parts,
     plan_range,
@@ -264,3 +265,32 @@ def test_the_wait_doubles_from_5_seconds_to_5_minutes() -> None:
 @given(failures=st.integers(0, 10**6))
 def test_the_wait_stays_between_its_limits_however_often_it_failed(failures: int) -> None:
     assert BACKOFF_FIRST_S <= backoff_s(failures) <= BACKOFF_MOST_S
+
+
+@given(part_lists())
+def test_halves_hold_every_offset_once_and_the_first_comes_first(
+    parts: tuple[PartitionRange, ...],
+) -> None:
+    one = OffsetRange("t", "e", 0, parts)
+    halves = halve(one)
+    if one.offsets == 1:
+        assert halves is None
+        return
+    assert halves is not None
+    first, second = halves
+    assert first.offsets + second.offsets == one.offsets
+    assert abs(first.offsets - second.offsets) <= len(one.parts)
+    starts = {part.partition: part for part in first.parts}
+    for part in second.parts:
+        before = starts.get(part.partition)
+        assert before is None or before.end == part.start
+    for part in one.parts:
+        pieces = [p for half in halves for p in half.parts if p.partition == part.partition]
+        assert (pieces[0].start, pieces[-1].end) == (part.start, part.end)
+
+
+def test_a_range_of_one_offset_in_each_partition_is_halved_by_partition() -> None:
+    parts = tuple(PartitionRange(p, 4, 5) for p in range(3))
+    halves = halve(OffsetRange("t", "e", 0, parts))
+    assert halves is not None
+    assert [one.text for one in halves] == ["0:4-5,1:4-5", "2:4-5"]

@@ -131,9 +131,10 @@ class Connection:
             )
         if error is not None and error.code() > 0 and not error.retriable():
             return BrokerRefusedError(f"the broker at {self.broker.bootstrap} refuses: {text}")
+        hint = "; is KAFKA_SECURITY_PROTOCOL that of this listener?" if "SSL_" in text else ""
         return BrokerUnreachableError(
             f"the broker at {self.broker.bootstrap} (from {self.broker.source}) does not answer: "
-            f"{text}"
+            f"{text}{hint}"
         )
 
 

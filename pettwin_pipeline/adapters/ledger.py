@@ -6,7 +6,7 @@ decided in `batches`, and time is handed in.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -18,10 +18,14 @@ from pettwin_pipeline.adapters.ledger_records import (
     FINISHED,
     Lease,
     RangeRecord,
+    failures_of,
+    insert_range,
     is_range,
+    known_range,
     record_of,
 )
-from pettwin_pipeline.batches import Gap, OffsetRange, backoff_s, encode_parts, parse_parts
+from pettwin_pipeline.adapters.ledger_setbacks import Setbacks
+from pettwin_pipeline.batches import OffsetRange, backoff_s, parse_parts
 from pettwin_pipeline.detection.alerts import Alert
 from pettwin_pipeline.detection.episodes import Episode
 from pettwin_pipeline.errors import LeaseLostError
@@ -33,6 +37,7 @@ class Ledger:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self.outcomes = Outcomes(engine)
+        self.setbacks = Setbacks(engine)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -102,41 +107,6 @@ class Ledger:
             found = sql.execute(query.where(t.positions.c.scored_to.is_not(None)))
             return {row.partition: row.scored_to for row in found}
 
-    def note_gaps(self, topic: str, epoch: str, gaps: Iterable[Gap], now_s: float) -> None:
-        """Record offsets that the broker dropped unread, and move their positions past them."""
-        with self._engine.begin() as sql:
-            self._note_gaps(sql, topic, epoch, gaps, now_s)
-
-    def _note_gaps(
-        self, sql: sa.Connection, topic: str, epoch: str, gaps: Iterable[Gap], now_s: float
-    ) -> None:
-        for gap in gaps:
-            key = {"topic": topic, "epoch": epoch, "partition": gap.partition}
-            at_its_begin = sa.update(t.positions).filter_by(**key, next_offset=gap.start)
-            if sql.execute(at_its_begin.values(next_offset=gap.end)).rowcount:
-                offsets = {"start_offset": gap.start, "end_offset": gap.end}
-                sql.execute(sa.insert(t.gaps).values(**key, **offsets, noticed_s=now_s))
-
-    def cut(
-        self, record: RangeRecord, rest: OffsetRange | None, gaps: Iterable[Gap], now_s: float
-    ) -> RangeRecord | None:
-        """Put what is left of a range in its place: the broker dropped the gaps unread.
-
-        Returns:
-            The rest, requested; None where nothing is left, or somebody moved the range on.
-        """
-        one = record.range
-        with self._engine.begin() as sql:
-            ended = sql.execute(
-                sa.update(t.ranges)
-                .filter_by(id=record.id, attempt=record.attempt, status=record.status)
-                .values(status="cut", error="the broker dropped a part of it unread")
-            )
-            if ended.rowcount != 1:
-                return None
-            self._note_gaps(sql, one.topic, one.epoch, gaps, now_s)
-            return None if rest is None else self._insert(sql, rest, now_s)
-
     def done_since(self, topic: str, since_s: float) -> list[RangeRecord]:
         """Ranges that were finished at or after `since_s`, oldest first."""
         return self._ranges((t.ranges.c.topic == topic) & (t.ranges.c.finished_s >= since_s))
@@ -162,23 +132,8 @@ class Ledger:
         """
         with self._engine.begin() as sql:
             if self._is_known(sql, wanted):
-                return self._known(sql, wanted)
-            return self._insert(sql, wanted, now_s)
-
-    def _insert(self, sql: sa.Connection, wanted: OffsetRange, now_s: float) -> RangeRecord:
-        sql.execute(
-            sa.insert(t.ranges).values(
-                topic=wanted.topic,
-                epoch=wanted.epoch,
-                lane=wanted.lane,
-                parts=encode_parts(wanted.parts),
-                status="requested",
-                attempt=1,
-                requested_s=now_s,
-                not_before_s=now_s,
-            )
-        )
-        return self._known(sql, wanted)
+                return known_range(sql, wanted)
+            return insert_range(sql, wanted, now_s)
 
     def _is_known(self, sql: sa.Connection, wanted: OffsetRange) -> bool:
         """Whether exactly this range was requested before; refuses one that overlaps another."""
@@ -200,10 +155,6 @@ class Ledger:
                 )
         return False
 
-    def _known(self, sql: sa.Connection, wanted: OffsetRange) -> RangeRecord:
-        latest = sa.select(t.ranges).where(is_range(wanted)).order_by(t.ranges.c.id.desc()).limit(1)
-        return record_of(sql.execute(latest).one())
-
     def request_again(
         self, record: RangeRecord, now_s: float, error: str | None = None
     ) -> RangeRecord:
@@ -220,6 +171,7 @@ class Ledger:
                 .values(
                     status="requested",
                     attempt=attempt,
+                    failures=failures_of(record),
                     requested_s=now_s,
                     error=error or record.error,
                 )
@@ -383,7 +335,10 @@ class Ledger:
                 .filter_by(id=record.id, attempt=record.attempt)
                 .where(t.ranges.c.status.not_in(FINISHED))
                 .values(
-                    status="failed", error=error, not_before_s=now_s + backoff_s(record.attempt)
+                    status="failed",
+                    error=error,
+                    failures=record.failures + 1,
+                    not_before_s=now_s + backoff_s(record.failures + 1),
                 )
             )
 

@@ -1,6 +1,6 @@
-"""What the ledger says of ranges and leases, as values, and when a range is asked for again.
+"""Ranges and leases of the ledger, as values and as rows, and when a range is asked for again.
 
-Knows the rows of the tables, not how they are written.
+Knows one row at a time; what belongs together in a transaction is decided where it is begun.
 """
 
 import json
@@ -15,9 +15,10 @@ from pettwin_pipeline.batches import OffsetRange, encode_parts, parse_parts
 
 REQUEST_GRACE_S: Final = 120.0
 """A requested run that has not taken its lease by then is requested again."""
-Status = Literal["requested", "running", "failed", "done", "cut"]
-"""`cut`: the broker dropped a part of it unread; what was left is a range of its own."""
-FINISHED: Final = ("done", "cut")
+Status = Literal["waiting", "requested", "running", "failed", "parked", "done", "cut", "skipped"]
+"""waiting: behind the other half of a range that failed; parked: it failed too often and waits for
+a person; cut: its halves, or what the broker kept of it, stand for it; skipped: by a person."""
+FINISHED: Final = ("done", "cut", "skipped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class RangeRecord:
     range: OffsetRange
     status: Status
     attempt: int
+    failures: int
+    """Of this range and of those that it was cut out of."""
     requested_s: float
     not_before_s: float
     run_id: str | None
@@ -67,6 +70,7 @@ def record_of(row: Any) -> RangeRecord:
         range=OffsetRange(row.topic, row.epoch, row.lane, parse_parts(row.parts)),
         status=row.status,
         attempt=row.attempt,
+        failures=row.failures,
         requested_s=row.requested_s,
         not_before_s=row.not_before_s,
         run_id=row.run_id,
@@ -92,5 +96,34 @@ def due(record: RangeRecord, leases: Iterable[Lease], now_s: float) -> str | Non
         return (record.error or "it failed") if now_s >= record.not_before_s else None
     if record.status == "running":
         return None if held else f"run {record.run_id} stopped without a word"
+    if record.status != "requested":
+        return None
     waited = now_s - record.requested_s
     return "the run never started" if waited > REQUEST_GRACE_S else None
+
+
+def insert_range(sql: sa.Connection, wanted: OffsetRange, now_s: float, **more: Any) -> RangeRecord:
+    """Write a row for a range, requested unless told otherwise."""
+    values = {
+        "topic": wanted.topic,
+        "epoch": wanted.epoch,
+        "lane": wanted.lane,
+        "parts": encode_parts(wanted.parts),
+        "status": "requested",
+        "attempt": 1,
+        "requested_s": now_s,
+        "not_before_s": now_s,
+    }
+    sql.execute(sa.insert(t.ranges).values(**values | more))
+    return known_range(sql, wanted)
+
+
+def known_range(sql: sa.Connection, wanted: OffsetRange) -> RangeRecord:
+    """The latest row of exactly this range."""
+    latest = sa.select(t.ranges).where(is_range(wanted)).order_by(t.ranges.c.id.desc()).limit(1)
+    return record_of(sql.execute(latest).one())
+
+
+def failures_of(record: RangeRecord) -> int:
+    """A run that died without a word has failed too; nobody was left to count it."""
+    return record.failures + (record.status == "running")

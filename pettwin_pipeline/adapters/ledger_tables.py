@@ -30,6 +30,7 @@ ranges = sa.Table(
     sa.Column("parts", sa.Text, nullable=False),
     sa.Column("status", sa.String(16), nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
     sa.Column("requested_s", sa.Float, nullable=False),
     sa.Column("not_before_s", sa.Float, nullable=False),
     sa.Column("run_id", sa.String(64)),
@@ -69,6 +70,7 @@ gaps = sa.Table(
     sa.Column("start_offset", sa.BigInteger, primary_key=True),
     sa.Column("end_offset", sa.BigInteger, nullable=False),
     sa.Column("noticed_s", sa.Float, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
 )
 episodes = sa.Table(
     "episodes",

@@ -109,7 +109,7 @@ def show(found: Mapping[str, Any], say: Callable[[str], None]) -> None:
     totals = found["totals"]
     console.print(
         f"read: {totals.get('messages', 0):,} messages, {totals.get('readings', 0):,} readings, "
-        f"{totals.get('rejects', 0):,} rejects, {found['gap']:,} lost to retention"
+        f"{totals.get('rejects', 0):,} rejects, {found['gap']:,} lost or skipped"
     )
     alerts = ", ".join(f"{n} {severity}" for severity, n in sorted(found["alerts"].items()))
     console.print(f"found: {found['episodes']:,} episodes, alerts: {alerts or 'none'}")

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 
 import structlog
 
-from pettwin_pipeline.adapters.ledger_records import Lease, RangeRecord, due
+from pettwin_pipeline.adapters.ledger_records import Lease, RangeRecord, due, failures_of
 from pettwin_pipeline.batches import (
+    HALVE_AFTER,
+    PARK_AFTER,
     Gap,
     Plan,
     Watermarks,
     cut_range,
     first_offset,
+    halve,
     lane_of,
     plan_range,
 )
@@ -52,7 +55,11 @@ def request_ranges(ports: Ports, most: int | None = None) -> Requests:
         if error is None or len(found.ranges) == most:
             found.idle.append(_why_idle(one, now_s))
         else:
-            _request_again(ports, one, error, marks, found)
+            _try_again(ports, one, error, marks, found)
+    positions = ledger.positions(topic, epoch)
+    for one in ready_halves(unfinished, positions):
+        if len(found.ranges) != most:
+            found.ranges.append(ledger.request_again(one, now_s))
     taken = {part.partition for one in unfinished for part in one.range.parts}
     free = {p: mark for p, mark in marks.items() if p not in taken}
     for lane in range(ports.settings.pettwin_lanes):
@@ -61,18 +68,40 @@ def request_ranges(ports: Ports, most: int | None = None) -> Requests:
     return found
 
 
-def _request_again(
+def _try_again(
     ports: Ports, one: RangeRecord, error: str, marks: Mapping[int, Watermarks], found: Requests
 ) -> None:
-    """The same range once more; what is left of it where the broker dropped its beginning."""
+    """The same range once more; what is left of it, a half of it, or nothing for its lane."""
+    setbacks, now_s = ports.ledger.setbacks, ports.now_s
     rest, gaps = cut_range(one.range, marks)
+    failures = failures_of(one)
+    halves = halve(one.range) if failures >= HALVE_AFTER else None
+    again: RangeRecord | None = None
     if gaps:
         found.gaps.extend(gaps)
-        again = ports.ledger.cut(one, rest, gaps, ports.now_s)
+        again = setbacks.cut(one, rest, gaps, now_s)
+    elif failures >= PARK_AFTER:
+        setbacks.park(one, error)
+        found.idle.append(_why_parked(one, error))
+    elif halves is not None:
+        again = setbacks.replace_by_halves(one, halves, error, now_s)
     else:
-        again = ports.ledger.request_again(one, ports.now_s, error)
+        again = ports.ledger.request_again(one, now_s, error)
     if again is not None and again.status == "requested":  # nobody moved it on meanwhile
         found.ranges.append(again)
+
+
+def ready_halves(
+    unfinished: Collection[RangeRecord], positions: Mapping[int, int]
+) -> list[RangeRecord]:
+    """Waiting halves whose turn has come: what lies before them is done, their lane is free."""
+    busy = {one.range.lane for one in unfinished if one.status != "waiting"}
+    ready: dict[int, RangeRecord] = {}
+    for one in unfinished:
+        at_its_start = all(positions.get(p.partition) == p.start for p in one.range.parts)
+        if one.status == "waiting" and at_its_start and one.range.lane not in busy:
+            ready.setdefault(one.range.lane, one)
+    return list(ready.values())
 
 
 def _request_next(
@@ -98,7 +127,7 @@ def _plan_lane(ports: Ports, epoch: str, lane: int, free: Mapping[int, Watermark
         most=settings.pettwin_batch_max_readings,
     )
     if plan.gaps:
-        ledger.note_gaps(topic, epoch, plan.gaps, ports.now_s)
+        ledger.setbacks.note_gaps(topic, epoch, plan.gaps, ports.now_s)
     return plan
 
 
@@ -134,4 +163,16 @@ def _why_idle(one: RangeRecord, now_s: float) -> str:
         return f"lane {lane}: attempt {one.attempt} failed, again in {wait} s ({one.error})"
     if one.status == "running":
         return f"lane {lane}: run {one.run_id} is at work"
+    if one.status == "waiting":
+        return f"lane {lane}: {one.range.text} waits for the half before it"
+    if one.status == "parked":
+        return _why_parked(one, one.error or "")
     return f"lane {lane}: requested, not yet started"
+
+
+def _why_parked(one: RangeRecord, error: str) -> str:
+    return (
+        f"lane {one.range.lane} is parked: {one.range.text} failed {failures_of(one)} times "
+        f"({error}); mend the cause and `pettwin unpark`, or `pettwin skip {one.range.text} "
+        "--reason ...`"
+    )

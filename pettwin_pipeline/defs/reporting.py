@@ -166,9 +166,12 @@ def _record_stream(recorder: "Recorder", ports: Ports) -> str:
     lag = ports.kafka.lag(topic)
     record_lag(recorder, lag, topic, settings.kafka_consumer_group)
     record_active_pets(recorder, _active_pets(ledger.done_since(topic, now_s - ACTIVE_S)))
-    leases = ledger.leases(topic, ports.kafka.topic_epoch(topic))
+    epoch = ports.kafka.topic_epoch(topic)
+    leases = ledger.leases(topic, epoch)
     ages = {one.lane: now_s - one.taken_s for one in leases if one.expires_s > now_s}
-    record_lanes(recorder, ages, parked_lanes=(), lanes=range(settings.pettwin_lanes))
+    unfinished = ledger.unfinished(topic, epoch)
+    parked = {one.range.lane for one in unfinished if one.status == "parked"}
+    record_lanes(recorder, ages, parked, lanes=range(settings.pettwin_lanes))
     return f"lag {sum(lag.values())}"
 
 

@@ -160,17 +160,17 @@ def test_where_a_partition_begins_is_noted_once(ledger: Ledger) -> None:
 def test_a_gap_moves_the_position_past_it_and_is_counted_once(ledger: Ledger) -> None:
     ledger.start_at(TOPIC, EPOCH, {0: 3, 1: 5})
     for _ in range(2):
-        ledger.note_gaps(TOPIC, EPOCH, [Gap(0, 3, 10)], NOW_S)
+        ledger.setbacks.note_gaps(TOPIC, EPOCH, [Gap(0, 3, 10)], NOW_S)
     assert ledger.positions(TOPIC, EPOCH) == {0: 10, 1: 5}
     assert ledger.outcomes.gaps(TOPIC) == 7
-    ledger.note_gaps(TOPIC, EPOCH, [Gap(0, 10, 11), Gap(1, 5, 6)], NOW_S)
+    ledger.setbacks.note_gaps(TOPIC, EPOCH, [Gap(0, 10, 11), Gap(1, 5, 6)], NOW_S)
     assert ledger.outcomes.gaps(TOPIC) == 9
     assert ledger.outcomes.gaps("other") == 0
 
 
 def test_a_gap_that_somebody_read_past_is_none(ledger: Ledger) -> None:
     ledger.start_at(TOPIC, EPOCH, {0: 20})
-    ledger.note_gaps(TOPIC, EPOCH, [Gap(0, 3, 10)], NOW_S)
+    ledger.setbacks.note_gaps(TOPIC, EPOCH, [Gap(0, 3, 10)], NOW_S)
     assert ledger.positions(TOPIC, EPOCH) == {0: 20}
     assert ledger.outcomes.gaps(TOPIC) == 0
 

@@ -32,7 +32,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 def test_what_is_left_is_requested_and_the_gap_is_noted(ledger: Ledger) -> None:
     record = requested(ledger, (0, 0, 10), (1, 0, 5))
-    rest = ledger.cut(record, offsets((0, 4, 10), (1, 0, 5)), [Gap(0, 0, 4)], NOW_S + 1)
+    rest = ledger.setbacks.cut(record, offsets((0, 4, 10), (1, 0, 5)), [Gap(0, 0, 4)], NOW_S + 1)
     assert rest is not None
     assert (rest.range.text, rest.status, rest.attempt) == ("0:4-10,1:0-5", "requested", 1)
     assert ledger.unfinished(TOPIC, EPOCH) == [rest]
@@ -45,7 +45,7 @@ def test_what_is_left_is_requested_and_the_gap_is_noted(ledger: Ledger) -> None:
 
 def test_nothing_left_is_a_gap_only(ledger: Ledger) -> None:
     record = requested(ledger, (0, 0, 10))
-    assert ledger.cut(record, None, [Gap(0, 0, 10)], NOW_S) is None
+    assert ledger.setbacks.cut(record, None, [Gap(0, 0, 10)], NOW_S) is None
     assert ledger.unfinished(TOPIC, EPOCH) == []
     assert ledger.positions(TOPIC, EPOCH) == {0: 10, 1: 0}
     assert requested(ledger, (0, 10, 12)).status == "requested"
@@ -54,7 +54,7 @@ def test_nothing_left_is_a_gap_only(ledger: Ledger) -> None:
 def test_a_range_that_was_moved_on_meanwhile_is_not_cut(ledger: Ledger) -> None:
     record = requested(ledger, (0, 0, 10))
     finish(ledger, record, begun(ledger, record, "run-1"))
-    assert ledger.cut(record, offsets((0, 4, 10)), [Gap(0, 0, 4)], NOW_S) is None
+    assert ledger.setbacks.cut(record, offsets((0, 4, 10)), [Gap(0, 0, 4)], NOW_S) is None
     assert status(ledger, record) == ("done", 1)
     assert ledger.positions(TOPIC, EPOCH) == {0: 10, 1: 0}
     assert ledger.outcomes.gaps(TOPIC) == 0
@@ -64,7 +64,7 @@ def test_a_cut_range_can_neither_be_begun_nor_fail_nor_be_finished(ledger: Ledge
     record = requested(ledger, (0, 0, 10))
     lease = begun(ledger, record, "stalled")
     (running,) = ledger.unfinished(TOPIC, EPOCH)
-    rest = ledger.cut(running, offsets((0, 4, 10)), [Gap(0, 0, 4)], NOW_S + LEASE_S)
+    rest = ledger.setbacks.cut(running, offsets((0, 4, 10)), [Gap(0, 0, 4)], NOW_S + LEASE_S)
     assert rest is not None
     with pytest.raises(LeaseLostError, match="0:0-10 was ended by somebody else"):
         finish(ledger, record, lease, counts={"messages": 10})
@@ -81,7 +81,7 @@ def test_baselines_lie_where_the_last_range_ended_not_where_a_gap_did(ledger: Le
     assert ledger.scored_to(TOPIC, EPOCH) == {}
     record = requested(ledger, (0, 0, 10))
     finish(ledger, record, begun(ledger, record, "run-1"))
-    ledger.note_gaps(TOPIC, EPOCH, [Gap(0, 10, 15), Gap(1, 0, 3)], NOW_S)
+    ledger.setbacks.note_gaps(TOPIC, EPOCH, [Gap(0, 10, 15), Gap(1, 0, 3)], NOW_S)
     assert ledger.positions(TOPIC, EPOCH) == {0: 15, 1: 3}
     assert ledger.scored_to(TOPIC, EPOCH) == {0: 10}
     assert ledger.scored_to(TOPIC, "epoch-2") == {}

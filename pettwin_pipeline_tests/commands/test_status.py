@@ -98,7 +98,7 @@ def test_people_get_the_same(place: Place, ledger: Ledger, capsys: Capsys) -> No
     told = capsys.readouterr()
     lines = [line.strip() for line in told.out.splitlines()]
     assert f"state folder: {place.settings.state.root}" in lines
-    assert "read: 1,200 messages, 1,195 readings, 5 rejects, 0 lost to retention" in lines
+    assert "read: 1,200 messages, 1,195 readings, 5 rejects, 0 lost or skipped" in lines
     assert "found: 1 episodes, alerts: 1 low" in lines
     assert "lag: 0 messages in 4 partitions" in lines
     assert told.err == ""
@@ -132,10 +132,10 @@ def test_what_the_broker_dropped_unread_is_told(
 ) -> None:
     topic, epoch = place.settings.kafka_topic, place.broker.epoch
     ledger.start_at(topic, epoch, {0: 0})
-    ledger.note_gaps(topic, epoch, [Gap(0, 0, 1500)], time.time())
+    ledger.setbacks.note_gaps(topic, epoch, [Gap(0, 0, 1500)], time.time())
     assert status(capsys)["gap"] == 1500
     assert run(["status"]) == 0
-    assert "1,500 lost to retention" in capsys.readouterr().out
+    assert "1,500 lost or skipped" in capsys.readouterr().out
 
 
 def test_only_the_latest_ranges_are_shown(place: Place, ledger: Ledger, capsys: Capsys) -> None:
