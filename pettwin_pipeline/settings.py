@@ -7,15 +7,12 @@ error as well, because a misspelt setting that is silently ignored costs a night
 `SecretStr` and never print. Knows no service, only addresses and keys.
 """
 
-import difflib
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 import platformdirs
-from dotenv import dotenv_values
 from pydantic import (
     AwareDatetime,
     Field,
@@ -27,6 +24,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pettwin_pipeline import __version__
+from pettwin_pipeline.environment import read_environment, refuse_unknown
 from pettwin_pipeline.errors import BrokerUnreachableError, NoBrokerError, SettingsError
 from pettwin_pipeline.state import StateFolder, find_state_root
 
@@ -54,10 +52,6 @@ TopicName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,244}$"
 """What Kafka allows, with room for `.dlq`, and what is good as the name of a folder."""
 SQLITE_LANES: Final = 4
 """More runs than these would wait for one another at a ledger in SQLite."""
-OWN_PREFIX: Final = "PETTWIN_"
-"""Variables with this prefix are ours: one that no setting has is refused."""
-SHARED_PREFIX: Final = "KAFKA_"
-"""Others use this prefix too (KAFKA_HEAP_OPTS): refused only where it looks misspelt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +242,11 @@ class Settings(BaseSettings):
         return (init_settings,)
 
     @classmethod
+    def names(cls) -> frozenset[str]:
+        """Every environment variable that is a setting."""
+        return frozenset(field.upper() for field in cls.model_fields)
+
+    @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
         """Read the environment and `.env`.
 
@@ -257,8 +256,8 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: a setting is unknown or wrong; one line for each of them.
         """
-        given = {**_dotenv(), **os.environ} if environ is None else environ
-        _refuse_unknown(given)
+        given = read_environment() if environ is None else environ
+        refuse_unknown(given, cls.names())
         try:
             return cls(**_by_field(given))
         except ValidationError as error:
@@ -359,31 +358,10 @@ class Settings(BaseSettings):
         )
 
 
-def _dotenv() -> dict[str, str | None]:
-    try:
-        return dotenv_values(".env")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f".env of the current folder cannot be read: {error}") from None
-
-
 def _by_field(environ: Mapping[str, str | None]) -> dict[str, Any]:
     """Values by field. An empty one means: the default, whatever `.env` says."""
     names = {name.lower(): value for name, value in environ.items() if value}
     return {field: names[field] for field in Settings.model_fields if field in names}
-
-
-def _refuse_unknown(names: Iterable[str]) -> None:
-    known = {field.upper() for field in Settings.model_fields}
-    lines = []
-    for name in sorted(one for one in names if one.upper() not in known):
-        meant = name.upper()
-        near = difflib.get_close_matches(meant, known, n=1, cutoff=0.8)
-        if near and meant.startswith((OWN_PREFIX, SHARED_PREFIX)):
-            lines.append(f"{name}: unknown setting; did you mean {near[0]}?")
-        elif meant.startswith(OWN_PREFIX):
-            lines.append(f"{name}: unknown setting; `pettwin settings` lists them")
-    if lines:
-        raise SettingsError("\n".join(lines))
 
 
 def _explain(error: ValidationError) -> list[str]:

@@ -14,7 +14,7 @@ from pettwin_pipeline import __version__
 from pettwin_pipeline.cli import app, run
 from pettwin_pipeline_tests.commands.place import enter, plain
 
-VERBS = ("up", "demo", "simulate", "replay", "status", "settings", "topics")
+VERBS = ("up", "demo", "simulate", "replay", "status", "skip", "unpark", "settings", "topics")
 HEAVY = (
     *("dagster", "polars", "numpy", "confluent_kafka", "sqlalchemy", "google", "matplotlib"),
     *("psutil", "datadog", "pydantic_settings"),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 import polars as pl
@@ -23,6 +24,7 @@ from pettwin_pipeline.commands.sending import Sender
 from pettwin_pipeline.commands.simulate import Plan, label_messages, messages_of
 from pettwin_pipeline.commands.summary import Outcome, show_summary
 from pettwin_pipeline.commands.up import (
+    LOCK,
     BrokerChoice,
     claimed,
     dagster_parts,
@@ -111,7 +113,7 @@ def prepare_input(pets: int, now_s: float) -> Input:
 def demo_environment(settings: Settings) -> dict[str, str]:
     """The settings of the demo: its folder, a short interval, its env tag; all others default."""
     return {
-        **{name.upper(): "" for name in Settings.model_fields},
+        **dict.fromkeys(Settings.names(), ""),
         "PETTWIN_STATE_DIR": str(settings.state.root / "demo"),
         "PETTWIN_BATCH_INTERVAL_S": "5",
         "DD_ENV": "demo",
@@ -126,8 +128,7 @@ def run(choice: BrokerChoice, *, pets: int, ui_port: int | None, say: Callable[[
     settings = Settings.load(environment)
     state = settings.state
     with claimed(state):
-        shutil.rmtree(state.root, ignore_errors=True)
-        state.root.mkdir(parents=True)
+        _empty(state.root)
         say("the demo runs on local parts only: no account, no real address is used")
         with local_broker(settings, choice, say) as local:
             parts = (*local.parts, *dagster_parts(state, ui_port, environment))
@@ -140,6 +141,15 @@ def run(choice: BrokerChoice, *, pets: int, ui_port: int | None, say: Callable[[
                 supervisor.stopping_on_signals(),
             ):
                 return _run_parts(settings, supervisor, pets, ui_port, say)
+
+
+def _empty(folder: Path) -> None:
+    """Remove what the last demo left; the lock, which is held, stays."""
+    for one in folder.iterdir():
+        if one.is_dir():
+            shutil.rmtree(one)
+        elif one.name != LOCK:
+            one.unlink()
 
 
 def _run_parts(

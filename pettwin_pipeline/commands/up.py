@@ -9,12 +9,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Final, Literal
 
 from pettwin_pipeline.adapters.kafka import Kafka
 from pettwin_pipeline.commands.topics import create_topics
+from pettwin_pipeline.environment import hand_down
 from pettwin_pipeline.errors import SettingsError, StackError
 from pettwin_pipeline.settings import Broker, Settings
 from pettwin_pipeline.stack.apache_kafka import ApacheKafka, prepare_kafka
@@ -144,18 +144,11 @@ def dagster_parts(
     Args:
         state: of the stack.
         ui_port: of the pages; None: none.
-        env: settings that hold whatever `.env` says. Dagster puts the lines of a `.env` where it
-            works over the environment, so with these it works in its home, where there is none.
+        env: settings above those that this process was given.
     """
     home = write_dagster_home(state.dagster_home)
-    full = {**env, "PETTWIN_STATE_DIR": str(state.root)}
-    parts = home.parts(state.logs, full, ui_port)
-    return tuple(_working_in(home.home, part) for part in parts) if env else parts
-
-
-def _working_in(folder: Path, part: Part) -> Part:
-    command = ("/bin/sh", "-c", 'cd "$0" && exec "$@"', str(folder), *part.command)
-    return replace(part, command=command)
+    full = hand_down(Settings.names(), {**env, "PETTWIN_STATE_DIR": str(state.root)})
+    return home.parts(state.logs, full, ui_port)
 
 
 def run(
