@@ -198,7 +198,11 @@ def replay(
         float, typer.Option(min=0, help="Event time against the clock; 0: as fast as possible.")
     ] = 0.0,
     keep_times: Annotated[
-        bool, typer.Option("--keep-times", help="Leave event times; else the last one is now.")
+        bool,
+        typer.Option(
+            "--keep-times",
+            help="Leave event times, else the last one is now. Kafka keeps messages by them.",
+        ),
     ] = False,
 ) -> None:
     """Publish recorded sessions, or files of your own, as readings."""

@@ -38,10 +38,17 @@ _TIMES = {
 
 
 class Pipeline:
-    """A pipeline whose outside is an embedded broker and a folder, as `pettwin up` leaves them."""
+    """A pipeline whose outside is a broker and a folder, as `pettwin up` leaves them.
+
+    Without an embedded broker it is the one that the given settings name.
+    """
 
     def __init__(
-        self, folder: Path, broker: EmbeddedBroker, patch: pytest.MonkeyPatch, **given: str
+        self,
+        folder: Path,
+        broker: EmbeddedBroker | None,
+        patch: pytest.MonkeyPatch,
+        **given: str,
     ) -> None:
         for name in Settings.model_fields:
             patch.delenv(name.upper(), raising=False)
@@ -54,10 +61,11 @@ class Pipeline:
         self.instance = dg.DagsterInstance.ephemeral()
         self.connect(broker)
 
-    def connect(self, broker: EmbeddedBroker) -> None:
+    def connect(self, broker: EmbeddedBroker | None) -> None:
         """Use this broker from now on."""
-        stack = Stack(os.getpid(), broker.address, "embedded", broker.epoch)
-        self.settings.state.write_stack(stack)
+        if broker is not None:
+            stack = Stack(os.getpid(), broker.address, "embedded", broker.epoch)
+            self.settings.state.write_stack(stack)
         self.kafka = Kafka(self.settings)
         self.kafka.create_topics(dict.fromkeys(self.settings.topics, 4))
         self._producer = self.kafka.producer()
