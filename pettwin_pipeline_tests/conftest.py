@@ -11,6 +11,7 @@ from pettwin_pipeline.stack.apache_kafka import prepare_kafka
 from pettwin_pipeline.stack.embedded_broker import EmbeddedBroker
 from pettwin_pipeline.stack.supervisor import Supervisor
 from pettwin_pipeline.state import StateFolder
+from pettwin_pipeline_tests.postgres import binaries, running_postgres
 
 MUST_RUN = "TESTS_MUST_RUN"
 """Set where a skipped test is a failure: everything that the tests need is there, or must be."""
@@ -40,6 +41,16 @@ def embedded_broker() -> Iterator[EmbeddedBroker]:
     """An embedded broker without topics, of the test's own."""
     with EmbeddedBroker() as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """URL of a PostgreSQL that runs for the whole session, without a database."""
+    where = binaries()
+    if where is None:
+        pytest.skip("PostgreSQL is not installed here: no `initdb` was found")
+    with running_postgres(where) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -138,8 +138,8 @@ class Ledger:
     def _is_known(self, sql: sa.Connection, wanted: OffsetRange) -> bool:
         """Whether exactly this range was requested before; refuses one that overlaps another."""
         of_topic = {"topic": wanted.topic, "epoch": wanted.epoch}
-        # Locks the positions: of two that request at the same time one is second.
-        positions = sql.execute(sa.select(t.positions).filter_by(**of_topic).with_for_update())
+        t.take_turns(sql, f"request {wanted.topic} {wanted.epoch}")
+        positions = sql.execute(sa.select(t.positions).filter_by(**of_topic))
         read_to = {row.partition: row.next_offset for row in positions}
         if sql.execute(sa.select(t.ranges.c.id).where(is_range(wanted))).first() is not None:
             return True

@@ -170,8 +170,20 @@ def _begin_immediate(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def take_turns(connection: sa.Connection, what: str) -> None:
+    """Wait until no other transaction is at `what`; ends with this one.
+
+    SQLite lets only one transaction write by itself; PostgreSQL is asked for a lock by this name,
+    because there may be no row yet that could be locked.
+    """
+    if connection.dialect.name == "postgresql":
+        number = sa.func.hashtextextended(what, 0)
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
+
+
 def _bring_up_to_date(engine: sa.Engine) -> None:
     with engine.begin() as connection:
+        take_turns(connection, "migrations")
         version = _version(connection)
         if version == HEAD:
             return

@@ -1,9 +1,12 @@
 """A ledger in a folder of the test's own, and the values that go into one."""
 
+import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import sqlalchemy as sa
 
 from pettwin_pipeline.adapters.ledger import Ledger, open_ledger
 from pettwin_pipeline.adapters.ledger_records import Lease, RangeRecord
@@ -16,8 +19,28 @@ NOW_S = 1_772_323_200.0
 LEASE_S = 60.0
 
 
+_server: list[str] = []
+"""URL of a PostgreSQL in which the ledgers are kept, while there is one."""
+
+
+@contextmanager
+def kept_in(server: str) -> Iterator[None]:
+    """While the block runs, each folder's ledger is a database of its own in this PostgreSQL."""
+    _server.append(server)
+    yield
+    _server.pop()
+
+
 def url(folder: Path) -> str:
-    return f"sqlite:///{folder}/ledger.sqlite"
+    """The ledger of a folder."""
+    if not _server:
+        return f"sqlite:///{folder}/ledger.sqlite"
+    name = "ledger_" + hashlib.blake2b(str(folder).encode(), digest_size=8).hexdigest()
+    engine = sa.create_engine(f"{_server[-1]}/postgres", isolation_level="AUTOCOMMIT")
+    with engine.connect() as sql, suppress(sa.exc.ProgrammingError, sa.exc.IntegrityError):
+        sql.exec_driver_sql(f"CREATE DATABASE {name}")  # it may be there already
+    engine.dispose()
+    return f"{_server[-1]}/{name}"
 
 
 @contextmanager

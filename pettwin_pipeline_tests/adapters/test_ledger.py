@@ -21,6 +21,8 @@ from pettwin_pipeline_tests.adapters.ledgers import (
     status,
 )
 
+pytestmark = pytest.mark.usefixtures("database")
+
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:

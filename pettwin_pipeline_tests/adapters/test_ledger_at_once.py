@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from pettwin_pipeline.adapters.ledger import Ledger
 from pettwin_pipeline.adapters.ledger_records import Lease, RangeRecord
 from pettwin_pipeline.errors import LeaseLostError
@@ -15,6 +17,8 @@ from pettwin_pipeline_tests.adapters.ledgers import (
     opened,
     requested,
 )
+
+pytestmark = pytest.mark.usefixtures("database")
 
 
 def at_once(folder: Path, many: int, do: Callable[[Ledger, int], object]) -> list[object]:

@@ -18,6 +18,8 @@ from pettwin_pipeline_tests.adapters.ledgers import (
     requested,
 )
 
+pytestmark = pytest.mark.usefixtures("database")
+
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:

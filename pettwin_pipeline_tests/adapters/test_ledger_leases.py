@@ -22,6 +22,8 @@ from pettwin_pipeline_tests.adapters.ledgers import (
     status,
 )
 
+pytestmark = pytest.mark.usefixtures("database")
+
 Held = tuple[Ledger, RangeRecord, Lease]
 
 
