@@ -1,10 +1,12 @@
 """Where the ledgers of the tests are kept."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from pettwin_pipeline_tests.adapters.ledgers import kept_in
+from pettwin_pipeline.adapters.ledger import Ledger
+from pettwin_pipeline_tests.adapters.ledgers import kept_in, opened
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)])
@@ -15,3 +17,11 @@ def database(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     with kept_in(request.getfixturevalue("postgres")):
         yield
+
+
+@pytest.fixture
+def ledger(database: None, tmp_path: Path) -> Iterator[Ledger]:
+    """A new ledger, of each kind."""
+    del database
+    with opened(tmp_path) as ledger:
+        yield ledger

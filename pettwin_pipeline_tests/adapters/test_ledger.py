@@ -1,6 +1,5 @@
 """Ranges: requested once, begun by one, tried again unchanged, done once."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,12 +21,6 @@ from pettwin_pipeline_tests.adapters.ledgers import (
 )
 
 pytestmark = pytest.mark.usefixtures("database")
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with opened(tmp_path) as ledger:
-        yield ledger
 
 
 def test_a_new_ledger_knows_nothing(ledger: Ledger) -> None:

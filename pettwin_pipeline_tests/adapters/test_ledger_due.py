@@ -1,8 +1,6 @@
 """When an unfinished range is asked for again."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -14,17 +12,10 @@ from pettwin_pipeline_tests.adapters.ledgers import (
     NOW_S,
     TOPIC,
     begun,
-    opened,
     requested,
 )
 
 pytestmark = pytest.mark.usefixtures("database")
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with opened(tmp_path) as ledger:
-        yield ledger
 
 
 FAILED = "failed"

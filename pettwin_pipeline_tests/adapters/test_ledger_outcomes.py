@@ -1,8 +1,6 @@
 """What came of the ranges: episodes as they stand, alerts once, counts that add up."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,17 +16,10 @@ from pettwin_pipeline_tests.adapters.ledgers import (
     begun,
     episode,
     finish,
-    opened,
     requested,
 )
 
 pytestmark = pytest.mark.usefixtures("database")
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with opened(tmp_path) as ledger:
-        yield ledger
 
 
 def done(ledger: Ledger, start: int, **given: Any) -> None:

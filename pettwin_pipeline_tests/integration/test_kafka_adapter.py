@@ -1,7 +1,7 @@
 """The adapter against a real Apache Kafka: what the embedded broker cannot show."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import confluent_kafka as ck
@@ -20,7 +20,6 @@ from pettwin_pipeline.errors import (
 from pettwin_pipeline_tests.integration.topics import (
     ANSWER_S,
     Transactions,
-    made,
     put,
     settings,
     topic_partitions,
@@ -29,19 +28,6 @@ from pettwin_pipeline_tests.integration.topics import (
 from pettwin_pipeline_tests.stack.programs import wait_for
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def client(kafka: str) -> Iterator[Kafka]:
-    """A client with a consumer group of its own."""
-    with Kafka(settings(kafka)) as client:
-        yield client
-
-
-@pytest.fixture
-def topic(client: Kafka) -> str:
-    """A new topic of two partitions."""
-    return made(client, 2)
 
 
 # topics

@@ -15,16 +15,10 @@ from pettwin_pipeline.adapters.kafka_commit import (
 from pettwin_pipeline.adapters.kafka_messages import Outgoing
 from pettwin_pipeline.batches import OffsetRange, PartitionRange
 from pettwin_pipeline.errors import DeliveryFailedError, LeaseLostError, OffsetsMovedError
-from pettwin_pipeline_tests.integration.topics import ANSWER_S, made, put, settings
+from pettwin_pipeline_tests.integration.topics import ANSWER_S, made, put
 from pettwin_pipeline_tests.stack.programs import wait_for
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def client(kafka: str) -> Iterator[Kafka]:
-    with Kafka(settings(kafka)) as client:
-        yield client
 
 
 class Lane:

@@ -1,7 +1,5 @@
 """Exact ranges of a real Apache Kafka, in which markers and aborted messages leave holes."""
 
-from collections.abc import Iterator
-
 import confluent_kafka as ck
 import pytest
 
@@ -11,27 +9,12 @@ from pettwin_pipeline.errors import RangeNotReadError
 from pettwin_pipeline_tests.integration.topics import (
     ANSWER_S,
     Transactions,
-    made,
     put,
-    settings,
     values,
 )
 from pettwin_pipeline_tests.stack.programs import wait_for
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def client(kafka: str) -> Iterator[Kafka]:
-    """A client with a consumer group of its own."""
-    with Kafka(settings(kafka)) as client:
-        yield client
-
-
-@pytest.fixture
-def topic(client: Kafka) -> str:
-    """A new topic of two partitions."""
-    return made(client, 2)
 
 
 def test_markers_of_transactions_are_holes_and_the_range_ends_all_the_same(
