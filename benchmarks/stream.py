@@ -64,13 +64,7 @@ def filled_broker(pets: int, readings: int) -> Iterator[Bench]:
 
 def consume_only(bench: Bench) -> dict[str, float]:
     """The same client, the same calls, and nothing done with the messages."""
-    consumer = ck.Consumer(
-        {
-            "bootstrap.servers": bench.kafka.broker.bootstrap,
-            "group.id": "benchmark",
-            "enable.auto.commit": False,
-        }
-    )
+    consumer = ck.Consumer(bench.kafka.reading_config() | {"enable.partition.eof": False})
     topic = bench.settings.kafka_topic
     began = time.perf_counter()
     consumer.assign([ck.TopicPartition(topic, one.partition, one.start) for one in bench.parts])
@@ -113,13 +107,7 @@ def pipeline(bench: Bench) -> dict[str, float]:
 
 def first_version(bench: Bench, most: int = 20_000) -> dict[str, float]:
     """One message at a time; measured on `most` messages and scaled to all."""
-    consumer = ck.Consumer(
-        {
-            "bootstrap.servers": bench.kafka.broker.bootstrap,
-            "group.id": "first-version",
-            "enable.auto.commit": False,
-        }
-    )
+    consumer = ck.Consumer(bench.kafka.reading_config() | {"enable.partition.eof": False})
     topic = bench.settings.kafka_topic
     consumer.assign([ck.TopicPartition(topic, one.partition, one.start) for one in bench.parts])
     windows = {name: deque[float](maxlen=30) for name in ("heart_rate", "activity_score", "gait")}

@@ -1,12 +1,12 @@
 """What many tests need from outside: brokers and a state folder."""
 
 import os
+import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
-from pettwin_pipeline.errors import StackError
 from pettwin_pipeline.stack.apache_kafka import prepare_kafka
 from pettwin_pipeline.stack.embedded_broker import EmbeddedBroker
 from pettwin_pipeline.stack.supervisor import Supervisor
@@ -59,10 +59,10 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     Where Java or Maven is missing the test is skipped with the reason.
     """
-    try:
-        prepared = prepare_kafka(tmp_path_factory.mktemp("kafka"))
-    except StackError as error:
-        pytest.skip(str(error))
+    missing = [name for name in ("java", "mvn") if shutil.which(name) is None]
+    if missing:
+        pytest.skip(f"Apache Kafka needs {' and '.join(missing)}, not found here")
+    prepared = prepare_kafka(tmp_path_factory.mktemp("kafka"))
     with Supervisor([prepared.part(prepared.folder / "kafka.log")]) as supervisor:
         supervisor.start()
         yield prepared.address

@@ -3,14 +3,16 @@
 Knows bytes and offsets, not which topic they mean.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import confluent_kafka as ck
 import numpy as np
 import numpy.typing as npt
 
-from pettwin_pipeline.errors import DeliveryFailedError, PettwinError
+from pettwin_pipeline.batches import PartitionRange
+from pettwin_pipeline.errors import DeliveryFailedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,63 +91,81 @@ def send(
         return
 
 
-def collect(
-    batch: Sequence[ck.Message],
-    collected: dict[int, list[ck.Message]],
-    left: dict[int, int],
-    on_error: Callable[[ck.Message], PettwinError],
-) -> bool:
-    """Sort messages to their partitions; partitions that reached their end leave `left`."""
-    progress = False
-    for message in batch:
-        error = message.error()
-        partition, offset = message.partition(), message.offset()
-        end = left.get(partition)
-        if error is not None:
-            if error.code() != ck.KafkaError._PARTITION_EOF:  # noqa: SLF001
-                raise on_error(message)
-            if end is not None and offset >= end:
-                del left[partition]
-            continue
-        if end is None:
-            continue
-        progress = True
-        if offset < end:
-            collected[partition].append(message)
-        if offset >= end - 1:
-            del left[partition]
-    return progress
+class Harvest:
+    """What was read of a range so far, and which of its partitions are not at their end yet.
+
+    Works on whole batches: a Python loop over each message would cost more than reading it.
+    """
+
+    def __init__(self, parts: Sequence[PartitionRange]) -> None:
+        self._parts = parts
+        last = max((part.partition for part in parts), default=-1)
+        self._ends = np.full(last + 1, -1, np.int64)
+        for part in parts:
+            self._ends[part.partition] = part.end
+        self._pieces: list[_Piece] = []
+        self.left = {part.partition: part.end for part in parts}
+        """End by partition, of those that are not there yet."""
+
+    def take(self, batch: Sequence[ck.Message]) -> bool:
+        """Take a batch in, without errors; whether it brought a partition on."""
+        if not batch:
+            return False
+        partitions = np.fromiter(map(ck.Message.partition, batch), np.int32, len(batch))
+        offsets = np.fromiter(map(ck.Message.offset, batch), np.int64, len(batch))
+        before = len(self.left)
+        for partition in np.unique(partitions).tolist():
+            self.reach(partition, int(offsets[partitions == partition].max()) + 1)
+        wanted = offsets < self._ends[partitions]
+        if wanted.any():
+            kept = batch if wanted.all() else [batch[n] for n in np.flatnonzero(wanted).tolist()]
+            self._pieces.append(_Piece(kept, partitions[wanted], offsets[wanted]))
+        return len(self.left) < before or bool(wanted.any())
+
+    def reach(self, partition: int, position: int) -> None:
+        """The position of a partition is here now; past holes it moves without a message."""
+        if position >= self.left.get(partition, position + 1):
+            del self.left[partition]
+
+    def describe_left(self) -> str:
+        """Where each partition that is not at its end stands."""
+        at = {part.partition: part.start for part in self._parts}
+        for piece in self._pieces:
+            for partition in np.unique(piece.partitions).tolist():
+                at[partition] = int(piece.offsets[piece.partitions == partition].max()) + 1
+        places = [f"partition {p} stands at {at[p]} of {end}" for p, end in self.left.items()]
+        return ", ".join(sorted(places))
+
+    def to_columns(self) -> Fetched:
+        """Everything, in the order (partition, offset)."""
+        messages = [one for piece in self._pieces for one in piece.messages]
+        partitions = _joined([piece.partitions for piece in self._pieces], np.int32)
+        offsets = _joined([piece.offsets for piece in self._pieces], np.int64)
+        order = np.lexsort((offsets, partitions))
+        messages = [messages[n] for n in order.tolist()]
+        stamps = map(ck.Message.timestamp, messages)
+        return Fetched(
+            values=list(map(ck.Message.value, messages)),
+            keys=list(map(ck.Message.key, messages)),
+            partitions=partitions[order],
+            offsets=offsets[order],
+            kafka_ms=np.fromiter(map(_stamp_ms, stamps), np.int64, len(messages)),
+        )
 
 
-def describe_unread(
-    topic: str,
-    begins: Mapping[int, int],
-    left: Mapping[int, int],
-    collected: Mapping[int, list[ck.Message]],
-    patience_s: float,
-) -> str:
-    """Where each partition that was not read to its end stands, in one line."""
-    places = []
-    for partition, end in sorted(left.items()):
-        got = collected[partition]
-        at = got[-1].offset() + 1 if got else begins[partition]
-        places.append(f"partition {partition} stands at {at} of {end}")
-    return f"{topic} was not read to the end within {patience_s:.0f} s: {', '.join(places)}"
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Messages of one batch; arrays have one entry a message."""
+
+    messages: Sequence[ck.Message]
+    partitions: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
 
 
-def to_columns(collected: Mapping[int, list[ck.Message]]) -> Fetched:
-    """Messages by partition as columns, in the order (partition, offset)."""
-    messages = [one for partition in sorted(collected) for one in collected[partition]]
-    count = len(messages)
-    return Fetched(
-        values=[one.value() for one in messages],
-        keys=[one.key() for one in messages],
-        partitions=np.fromiter((one.partition() for one in messages), np.int32, count),
-        offsets=np.fromiter((one.offset() for one in messages), np.int64, count),
-        kafka_ms=np.fromiter((_timestamp_ms(one) for one in messages), np.int64, count),
-    )
+def _joined(arrays: Sequence[npt.NDArray[Any]], kind: type[np.generic]) -> npt.NDArray[Any]:
+    return np.concatenate(arrays) if arrays else np.empty(0, kind)
 
 
-def _timestamp_ms(message: ck.Message) -> int:
-    kind, time_ms = message.timestamp()
+def _stamp_ms(stamp: tuple[int, int]) -> int:
+    kind, time_ms = stamp
     return -1 if kind == ck.TIMESTAMP_NOT_AVAILABLE else time_ms
