@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import (
@@ -185,8 +186,15 @@ class Settings(BaseSettings):
     @field_validator("dd_dogstatsd_url", mode="after")
     @classmethod
     def _dogstatsd_scheme(cls, value: str | None) -> str | None:
-        if value and not value.startswith(("udp://", "unix://")):
-            raise ValueError("allowed: udp://host:port or unix:///path/to/socket")
+        allowed = "allowed: udp://host:port or unix:///path/to/socket"
+        try:
+            parts = urlsplit(value or "unix:///")
+            port = parts.port
+        except ValueError:
+            raise ValueError(allowed) from None
+        by_path = parts.scheme == "unix" and parts.path and not parts.netloc
+        if not by_path and not (parts.scheme == "udp" and parts.hostname and port != 0):
+            raise ValueError(allowed)
         return value
 
     @field_validator("datadog_host", "gemini_base_url", mode="after")

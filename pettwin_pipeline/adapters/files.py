@@ -68,7 +68,7 @@ class BatchFiles:
     def baseline_path(self, one: OffsetRange, partition: int, offset: int, version: str) -> UPath:
         """Where the baselines of a partition as of an offset lie."""
         folder = self.root / "baselines" / one.topic / one.epoch / f"detector{version}"
-        return folder / f"partition{partition:05d}" / f"{offset:020d}.npz"
+        return folder / f"partition{partition:05d}" / f"{offset:020d}.baselines"
 
     def write(self, path: UPath, content: bytes) -> UPath:
         """Write a whole file or none."""
@@ -83,7 +83,17 @@ class BatchFiles:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.rename(path)
+            _sync_folder(path.parent)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
         return path
+
+
+def _sync_folder(folder: UPath) -> None:
+    """Make the new name outlast a power cut: the ledger, which names it, does."""
+    handle = os.open(folder.path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

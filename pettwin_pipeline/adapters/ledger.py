@@ -94,6 +94,7 @@ class Ledger:
     def start_at(self, topic: str, epoch: str, offsets: Mapping[int, int]) -> None:
         """Note where partitions begin that were never read; known ones keep their position."""
         with self._engine.begin() as sql:
+            t.take_turns(sql, f"request {topic} {epoch}")
             for partition, offset in offsets.items():
                 key = {"topic": topic, "epoch": epoch, "partition": partition}
                 if sql.execute(sa.select(t.positions).filter_by(**key)).first() is None:

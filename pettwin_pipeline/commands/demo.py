@@ -51,6 +51,8 @@ EPISODE_EVERY_S: Final = 1500
 STALLED_S: Final = 60.0
 """Without any progress for so long, the demo has failed."""
 LOOK_S: Final = 0.5
+MARK: Final = "made-by-pettwin-demo"
+"""A file that says that a folder may be emptied by the next demo."""
 BROKEN: Final = (
     b"\xff\xfe not text",
     b"{broken",
@@ -144,11 +146,21 @@ def run(choice: BrokerChoice, *, pets: int, ui_port: int | None, say: Callable[[
 
 
 def _empty(folder: Path) -> None:
-    """Remove what the last demo left; the lock, which is held, stays."""
+    """Remove what the last demo left; the lock, which is held, stays.
+
+    Raises:
+        StackError: there is something that no demo left.
+    """
+    if not (folder / MARK).exists() and any(one.name != LOCK for one in folder.iterdir()):
+        raise StackError(
+            f"{folder} holds something that no demo left there: move it away, or set "
+            "PETTWIN_STATE_DIR to another folder"
+        )
+    (folder / MARK).touch()
     for one in folder.iterdir():
         if one.is_dir():
             shutil.rmtree(one)
-        elif one.name != LOCK:
+        elif one.name not in {LOCK, MARK}:
             one.unlink()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import closing
+from typing import Final
 
 from pettwin_pipeline.adapters.clock import SystemClock
 from pettwin_pipeline.adapters.kafka import Kafka
@@ -9,6 +10,9 @@ from pettwin_pipeline.adapters.ledger import Ledger, open_ledger
 from pettwin_pipeline.adapters.ledger_records import RangeRecord
 from pettwin_pipeline.errors import RangeUnknownError
 from pettwin_pipeline.settings import Settings
+
+SKIPPABLE: Final = ("failed", "parked")
+"""A range behind the other half of one that failed is not at its turn, another one is at work."""
 
 
 def skip(text: str, reason: str, say: Callable[[str], None]) -> None:
@@ -21,10 +25,12 @@ def skip(text: str, reason: str, say: Callable[[str], None]) -> None:
     topic = settings.kafka_topic
     with Kafka(settings) as kafka, closing(open_ledger(settings.ledger_url)) as ledger:
         record = _find(ledger, topic, kafka.topic_epoch(topic), text)
-        if record.status == "running" or not ledger.setbacks.skip(
-            record, reason, SystemClock().now_s()
-        ):
-            raise RangeUnknownError(f"a run works on {text}: wait until it has ended")
+        if record.status not in SKIPPABLE:
+            raise RangeUnknownError(
+                f"{text} is {record.status}: only a range that failed or is parked can be skipped"
+            )
+        if not ledger.setbacks.skip(record, reason, SystemClock().now_s()):
+            raise RangeUnknownError(f"a run works on {text} now: wait until it has ended")
         kafka.commit(topic, {part.partition: part.end for part in record.range.parts})
     say(f"{record.range.offsets:,} offsets skipped, lane {record.range.lane} goes on: {reason}")
 

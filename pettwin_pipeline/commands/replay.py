@@ -17,7 +17,8 @@ from pettwin_pipeline.adapters.kafka import Kafka
 from pettwin_pipeline.adapters.kafka_messages import Outgoing
 from pettwin_pipeline.commands.progress import Progress
 from pettwin_pipeline.commands.sending import Sender
-from pettwin_pipeline.commands.simulate import label_messages
+from pettwin_pipeline.commands.simulate import label_messages, refuse_too_long
+from pettwin_pipeline.detection.slots import SLOT_MS
 from pettwin_pipeline.errors import InputFileError, SettingsError
 from pettwin_pipeline.readings.encode import encode_readings
 from pettwin_pipeline.readings.heartbeats import parse_sessions, recorded_readings
@@ -105,7 +106,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> None:
         for topic in topics:
             kafka.partitions(topic)
         recordings = [_open(plan, path) for path in plan.files] or [_packaged(plan)]
-        began_s = time.monotonic()
+        pace = _plan_pace(plan, recordings, settings)
         total = sum(one.readings for one in recordings)
         with (
             Progress("replaying", total, say) as progress,
@@ -114,10 +115,10 @@ def run(plan: Plan, say: Callable[[str], None]) -> None:
             before = 0
             for one in recordings:
                 _tell_problems(one, progress.say)
-                for sent in _send(sender, topics, plan, one):
+                for sent in _send(sender, topics, pace, one):
                     progress.advance_to(before + sent, f"{sender.acked:,} acknowledged")
                 before += one.readings
-        took_s = max(time.monotonic() - began_s, 0.001)
+        took_s = max(time.monotonic() - pace.began_s, 0.001)
         readings, labels = (sender.acked_of(topic) for topic in topics)
         bad = sum(one.bad_rows for one in recordings)
         say(
@@ -126,20 +127,54 @@ def run(plan: Plan, say: Callable[[str], None]) -> None:
         )
 
 
-def _send(sender: Sender, topics: Sequence[str], plan: Plan, recording: Recording) -> Iterator[int]:
-    """Send one recording; yields how many of its rows were sent so far."""
-    span_ms = recording.last_ms - recording.first_ms
-    began_s, now_ms = time.monotonic(), time.time() * 1000
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How event times and the clock go together, the same for all recordings.
+
+    Attributes:
+        first_ms: the earliest event time of all.
+        shift_ms: what is added to event times; None: they are kept.
+        speed: event time against the clock; 0: as fast as possible.
+        began_s: of the clock that waits are counted on.
+    """
+
+    first_ms: int
+    shift_ms: int | None
+    speed: float
+    began_s: float
+
+    def wait_s(self, time_ms: int) -> float:
+        """Seconds until a reading of this time is due; negative: it is late."""
+        due_s = (time_ms - self.first_ms) / 1000 / self.speed if self.speed else 0.0
+        return self.began_s + due_s - time.monotonic()
+
+
+def _plan_pace(plan: Plan, recordings: Sequence[Recording], settings: Settings) -> Pace:
+    """The latest reading of all recordings is now, or when it is sent.
+
+    Raises:
+        SettingsError: the earliest ones would be too old to be taken.
+    """
+    first_ms = min(one.first_ms for one in recordings)
+    last_ms = max(one.last_ms for one in recordings)
+    if plan.keep_times:
+        return Pace(first_ms, None, plan.speed, time.monotonic())
+    span_ms = last_ms - first_ms
+    refuse_too_long(span_ms / 3_600_000, settings, "--keep-times keeps the times of the file")
     takes_ms = span_ms / plan.speed if plan.speed else 0.0
-    shift = round(now_ms + min(takes_ms, span_ms) - recording.last_ms)
-    shift = 0 if plan.keep_times else shift
+    shift = round(time.time() * 1000 + min(takes_ms, span_ms) - last_ms)
+    shift -= shift % SLOT_MS  # whole slots: a recording gives the same, whenever it is replayed
+    return Pace(first_ms, shift, plan.speed, time.monotonic())
+
+
+def _send(sender: Sender, topics: Sequence[str], pace: Pace, recording: Recording) -> Iterator[int]:
+    """Send one recording; yields how many of its rows were sent so far."""
+    shift, keep_times = pace.shift_ms or 0, pace.shift_ms is None
     sent = 0
-    for burst in bursts(recording.rows(), plan.speed):
-        if plan.speed:
-            due_s = (burst[0].time_ms - recording.first_ms) / 1000 / plan.speed
-            sender.wait(began_s + due_s - time.monotonic())
+    for burst in bursts(recording.rows(), pace.speed):
+        sender.wait(pace.wait_s(burst[0].time_ms))
         moved = [row.moved(shift) for row in burst]
-        sender.send(topics[0], [_outgoing(row, keep_times=plan.keep_times) for row in moved])
+        sender.send(topics[0], [_outgoing(row, keep_times=keep_times) for row in moved])
         sent += len(burst)
         yield sent
     sender.send(topics[1], label_messages(one.moved(shift) for one in recording.labels))

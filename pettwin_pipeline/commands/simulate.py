@@ -8,7 +8,7 @@ the clock it begins now: event time is never ahead of it.
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -30,6 +30,8 @@ from pettwin_pipeline.readings.simulator import (
 )
 from pettwin_pipeline.settings import Settings
 
+FIRST_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_START: Final = datetime(2099, 12, 31, tzinfo=UTC)
 FILE_START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 """Where a simulation to a file begins unless told: the same seed gives the same bytes."""
 
@@ -92,10 +94,25 @@ class Plan:
     def start_ms(self, now_s: float) -> int:
         """The first moment of event time, ms since 1970 UTC."""
         if self.start is not None:
+            if not FIRST_START <= self.start <= LAST_START:
+                raise SettingsError(f"--start {self.start}: allowed are the years 1970 to 2099")
             return round(self.start.timestamp() * 1000)
         span_s = self.minutes * 60
         takes_s = span_s / self.speed if self.speed else 0.0
         return round((now_s + min(takes_s, span_s) - span_s) * 1000)
+
+
+def refuse_too_long(hours: float, settings: Settings, way_out: str) -> None:
+    """Refuse to send readings that would be rejected as too old, because so much is sent at once.
+
+    Raises:
+        SettingsError: it spans more than a reading may be old.
+    """
+    if hours > settings.pettwin_max_age_h:
+        raise SettingsError(
+            f"{hours:,.0f} hours are to end now, but PETTWIN_MAX_AGE_H="
+            f"{settings.pettwin_max_age_h:g} rejects what is older: raise it, or {way_out}"
+        )
 
 
 def messages_of(readings: pl.DataFrame, *, keep_times: bool) -> list[Outgoing]:
@@ -121,6 +138,9 @@ def run(plan: Plan, say: Callable[[str], None]) -> None:
     """Send the simulation to Kafka."""
     settings = Settings.load()
     topics = (settings.kafka_topic, settings.kafka_labels_topic)
+    if plan.start is None:
+        behind = 1 - 1 / max(plan.speed, 1.0) if plan.speed else 1.0
+        refuse_too_long(plan.minutes / 60 * behind, settings, "--start keeps times as they are")
     start_ms = plan.start_ms(time.time())
     chunk_s = max(plan.every_s, min(60.0, plan.speed or 60.0))
     chunks = plan.chunks(start_ms, chunk_s)
@@ -149,7 +169,7 @@ def write(plan: Plan, out: str, say: Callable[[str], None]) -> None:
     Labels go to OUT.labels.ndjson, never into the readings; to standard output go readings only.
     """
     start = plan.start or FILE_START
-    chunks = plan.chunks(round(start.timestamp() * 1000), 60.0)
+    chunks = plan.chunks(replace(plan, start=start).start_ms(0.0), 60.0)
     if out == "-":
         for chunk in chunks:
             sys.stdout.buffer.writelines(one + b"\n" for one in encode_readings(chunk.readings))

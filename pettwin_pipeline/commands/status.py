@@ -120,7 +120,7 @@ def show(found: Mapping[str, Any], say: Callable[[str], None]) -> None:
 
 def _lag_line(found: Mapping[str, Any]) -> str:
     if found["broker_error"]:
-        return "lag: unknown, no broker answers"
+        return "lag: unknown"
     lag = found["lag"]
     return f"lag: {sum(lag.values()):,} messages in {len(lag)} partitions"
 

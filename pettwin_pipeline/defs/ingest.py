@@ -75,8 +75,10 @@ def telemetry_batch(context: dg.AssetExecutionContext, ports: Ports) -> Material
             decoded = decode_batch(
                 got.values, got.keys, got.partitions, got.offsets, got.kafka_ms, limits
             )
+            work.renew()
             letters = (_dead_letter(one, topic) for one in decoded.rejects)
             ports.kafka.publish(settings.dead_letter_topic, letters)
+        work.renew()
         path = ports.files.write_frame(work.range, "readings", decoded.readings)
         record_readings(work.recorder, decoded.readings, topic, group, ports.now_s)
         record_watched(work.recorder, decoded.readings, WatchList(settings.watch_pets))

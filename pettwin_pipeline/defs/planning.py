@@ -142,6 +142,18 @@ def _note_starts(ports: Ports, epoch: str, marks: Mapping[int, Watermarks]) -> N
 
 
 def _starts(ports: Ports, fresh: Mapping[int, Watermarks]) -> dict[int, int]:
+    """Where partitions begin that the ledger does not know.
+
+    Where our group has read before (its ledger was lost, or is a new one), behind what it read;
+    else where the settings say.
+    """
+    read = ports.kafka.committed(ports.settings.kafka_topic, fresh)
+    begun = {p: at for p, at in read.items() if fresh[p].low <= at <= fresh[p].stable}
+    unread = {p: mark for p, mark in fresh.items() if p not in begun}
+    return begun | (_first_starts(ports, unread) if unread else {})
+
+
+def _first_starts(ports: Ports, fresh: Mapping[int, Watermarks]) -> dict[int, int]:
     start = ports.settings.pettwin_start
     if isinstance(start, str):
         return {p: first_offset(mark, start) for p, mark in fresh.items()}

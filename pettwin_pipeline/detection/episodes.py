@@ -1,8 +1,9 @@
 """Episodes: a suspicion with a beginning and an end, with an id that never depends on batches.
 
 Turns the screen's changes into values that leave the detector. An episode's id is made of the pet,
-the direction, its first slot and the detector's version: the same readings give the same id however
-often and in whatever batches they are scored. Knows nothing of alerts, verdicts or files.
+its partition, the direction, its first slot and the detector's version: the same readings give the
+same id however often and in whatever batches they are scored. Knows nothing of alerts, verdicts or
+files.
 """
 
 import hashlib
@@ -65,7 +66,11 @@ def name_episode(change: Change, place: Place) -> Episode:
     started_ms = change.started * SLOT_MS
     direction = DIRECTIONS[change.direction]
     return Episode(
-        episode_id=make_id(place.pet_id, direction, str(started_ms), DETECTOR_VERSION),
+        # A pet has one baseline in each partition that its readings come to: one, where they are
+        # keyed by pet. Where they are not, the same illness may be found twice.
+        episode_id=make_id(
+            *(place.pet_id, str(place.partition), direction, str(started_ms), DETECTOR_VERSION)
+        ),
         pet_id=place.pet_id,
         species=SPECIES[change.species],
         direction=direction,

@@ -95,11 +95,10 @@ def cut_into_slots(readings: pl.DataFrame, pet: IndexArray, states: StateArray) 
 def _latest_before(pet: IndexArray, time_ms: IndexArray, kept: IndexArray) -> IndexArray:
     """For each reading the latest time of its pet before it; `pet` is sorted."""
     first = _starts(pet)
-    earliest = int(time_ms.min())
-    span = int(time_ms.max()) - earliest + 1
-    lift = np.cumsum(first) * span - earliest  # every pet above all pets before it
-    latest = np.maximum.accumulate(time_ms + lift)
-    before = np.r_[0, latest[:-1]] - lift
+    times, rank = np.unique(time_ms, return_inverse=True)  # ranks: a clock may be years ahead
+    lift = np.cumsum(first) * len(times)  # every pet above all pets before it
+    latest = np.maximum.accumulate(rank + lift)
+    before = times[np.maximum(np.r_[0, latest[:-1]] - lift, 0)]
     before[first] = NEVER
     known: IndexArray = np.maximum(before, kept[pet])
     return known

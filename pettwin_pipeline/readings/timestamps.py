@@ -103,7 +103,8 @@ def _parse_usual(letters: Bytes, end: int) -> tuple[Ints, npt.NDArray[np.bool_]]
     year, month, day = (_number(numbers, *rows) for rows in ((0, 4), (5, 7), (8, 10)))
     hour, minute, second = (_number(numbers, at, at + 2) for at in (11, 14, 17))
     months = ((year - 1970) * 12 + month - 1).view("datetime64[M]")
-    first, beyond = (one.astype("datetime64[D]").view(np.int64) for one in (months, months + 1))
+    following = months + np.timedelta64(1, "M")
+    first, beyond = (one.astype("datetime64[D]").view(np.int64) for one in (months, following))
     usual &= (year > 0) & (month > 0) & (month <= 12) & (day > 0) & (day <= beyond - first)  # noqa: PLR2004
     usual &= _on_clock(hour, minute) & (second < 60)  # noqa: PLR2004
     minutes = ((first + day - 1) * 24 + hour) * 60 + minute

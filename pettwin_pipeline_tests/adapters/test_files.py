@@ -72,7 +72,7 @@ def test_other_ranges_epochs_lanes_and_kinds_are_other_files(files: BatchFiles) 
 
 def test_baselines_are_named_by_epoch_detector_partition_and_offset(files: BatchFiles) -> None:
     path = files.baseline_path(ONE, 3, 480, "2")
-    wanted = files.root / "baselines/t/e/detector2/partition00003/00000000000000000480.npz"
+    wanted = files.root / "baselines/t/e/detector2/partition00003/00000000000000000480.baselines"
     assert str(path) == str(wanted)
     assert files.baseline_path(offsets(0, 9, lane=7), 3, 480, "2") == path, "lanes may change"
     assert files.read_bytes(path) is None

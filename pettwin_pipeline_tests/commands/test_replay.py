@@ -7,6 +7,7 @@ import pytest
 
 from pettwin_pipeline.cli import run
 from pettwin_pipeline.commands.replay import CHUNK, bursts
+from pettwin_pipeline.detection.slots import SLOT_MS
 from pettwin_pipeline.readings.heartbeats import parse_sessions, recorded_readings
 from pettwin_pipeline.readings.tables import RowProblem, TableRow
 from pettwin_pipeline.stack.recordings import dog_heartbeats
@@ -33,7 +34,7 @@ def test_the_packaged_dogs_are_published_up_to_now(place: Place, capsys: Capsys)
     readings = place.readings()
     assert len(readings) == len(recorded) > 10_000
     last_ms = readings["time_ms"].to_numpy().max()
-    assert began_ms - 1 <= last_ms <= time.time() * 1000
+    assert began_ms - SLOT_MS < last_ms <= time.time() * 1000
     shift = last_ms - recorded["time_ms"].to_numpy().max()
     moved = recorded.with_columns(pl.col("time_ms") + shift).sort("time_ms", "pet_id")
     columns = ["pet_id", "time_ms", "heart_rate", "breed", "weight_kg"]
@@ -61,12 +62,36 @@ def _is_fast(during: pl.DataFrame, own: pl.DataFrame) -> bool:
     return bool(inside > 1.3 * outside)
 
 
-def test_two_replays_have_labels_of_their_own(place: Place) -> None:
+def test_a_label_of_a_replay_is_named_by_its_time_there(place: Place) -> None:
     replayed("--episodes")
-    once = {label.label_id for label in place.labels()}
-    replayed("--episodes")
-    labels = place.labels()
-    assert len({label.label_id for label in labels}) == len(labels) == 2 * len(once)
+    assert place.labels()
+    assert all(one.label_id.endswith(f"/{one.start_ms}") for one in place.labels())
+
+
+def test_a_recording_is_moved_by_whole_slots_so_that_every_replay_finds_the_same(
+    place: Place, write: Write
+) -> None:
+    replayed(write("dogs.csv", CSV), *MAP)
+    assert {at % SLOT_MS for _, at, _ in said(place.readings())} == {0, 2000, 4000}
+
+
+def test_files_keep_their_distance_in_time(place: Place, write: Write) -> None:
+    day = "timestamp,pet_id,heart_rate\n2026-03-0{}T00:00:00Z,rex,6{}\n"
+    replayed(write("one.csv", day.format(1, 1)), write("two.csv", day.format(2, 2)))
+    times = {bpm: at for _, at, bpm in said(place.readings())}
+    assert times[62] - times[61] == 86_400_000
+
+
+def test_a_recording_that_is_longer_than_readings_may_be_old_is_refused_with_the_ways_out(
+    place: Place, write: Write, capsys: Capsys
+) -> None:
+    day = "timestamp,pet_id,heart_rate\n2026-03-{:02d}T00:00:00Z,rex,61\n"
+    files = write("one.csv", day.format(1)), write("two.csv", day.format(20))
+    assert run(["replay", *files]) == 2
+    told = capsys.readouterr().err
+    assert "456 hours are to end now, but PETTWIN_MAX_AGE_H=168" in told
+    assert "--keep-times" in told
+    assert place.sent() == []
 
 
 def test_a_csv_file_is_mapped_and_moved_to_now(place: Place, write: Write) -> None:
@@ -75,7 +100,7 @@ def test_a_csv_file_is_mapped_and_moved_to_now(place: Place, write: Write) -> No
     (first, _, _), (second, _, _), (third, end_ms, _) = found = said(place.readings())
     assert (first, second, third) == ("rex", "bo", "rex")
     assert [(bpm, end_ms - at) for _, at, bpm in found] == [(60, 4000), (80.5, 2000), (62, 0)]
-    assert began_ms - 1 <= end_ms <= time.time() * 1000
+    assert began_ms - SLOT_MS < end_ms <= time.time() * 1000
     assert {one.key for one in place.sent()} == {b"rex", b"bo"}
 
 

@@ -174,7 +174,9 @@ def test_a_file_that_cannot_be_written_is_one_line(
         (("--every", "7"), "step_s 7.0: seconds that divide a minute"),
         (("--every", "-2"), "step_s -2.0"),
         (("--onset", "24", "2"), "earliest and latest, in this order"),
-        (("--start", "1969-01-01"), "0 or more"),
+        (("--start", "1969-01-01"), "allowed are the years 1970 to 2099"),
+        (("--start", "2150-01-01"), "allowed are the years 1970 to 2099"),
+        (("--minutes", "20000", "--speed", "0"), "PETTWIN_MAX_AGE_H=168"),
     ],
 )
 def test_what_the_simulation_cannot_do_is_one_line(

@@ -160,7 +160,7 @@ def test_without_a_broker_the_rest_is_told_and_the_exit_code_is_2(
     assert found["broker_error"].startswith("no broker: start one with `pettwin up`")
     assert told.err == f"pettwin: {found['broker_error']}\n"
     assert run(["status"]) == 2
-    assert "lag: unknown, no broker answers" in capsys.readouterr().out
+    assert "lag: unknown" in capsys.readouterr().out
 
 
 def test_a_broker_that_does_not_answer_is_told(

@@ -1,5 +1,6 @@
 """How readings are cut into batches changes nothing."""
 
+import json
 from collections.abc import Iterator
 
 import polars as pl
@@ -97,3 +98,13 @@ def test_the_number_of_lanes_may_change_between_batches(
         run_all(pipeline)
     assert scores(pipeline).equals(scores(whole))
     assert alerts(pipeline) == alerts(whole)
+
+
+def test_a_pet_whose_readings_are_spread_over_partitions_stops_nobody(pipeline: Pipeline) -> None:
+    for partition in (0, 1):
+        spread = [*calm("rex", 20), *racing("rex", 6, since_min=20)]
+        pipeline.send(spread[partition::2], partition=partition)
+    pipeline.send(OTHERS, partition=2)
+    assert run_all(pipeline) == 1
+    ids = [json.loads(one)["alert_id"] for one in alerts(pipeline)]
+    assert len(set(ids)) == len(ids) > 0

@@ -167,3 +167,17 @@ def test_a_broker_that_does_not_answer_fails_the_tick_with_its_address(
     told = r"broker at 127\.0\.0\.1:1 \(from KAFKA_BOOTSTRAP_SERVERS\) does not answer"
     with pytest.raises(Exception, match=told):
         pipeline.tick()
+
+
+def test_a_ledger_that_was_lost_goes_on_behind_what_its_group_has_read(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.send(calm("rex", 1))
+    assert pipeline.step().success
+    for path in pipeline.settings.state.root.glob("ledger.sqlite*"):
+        path.unlink()
+    pipeline.send(calm("rex", 1, since_min=1))
+    pipeline.send(calm("bo", 1), partition=1)
+    result = pipeline.step()
+    assert result.success
+    assert pipeline.record().range.text == "0:12-24,1:0-12"

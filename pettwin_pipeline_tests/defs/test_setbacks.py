@@ -144,8 +144,18 @@ def test_a_range_that_a_run_works_on_cannot_be_skipped(
     record = pipeline.record()
     pipeline.ledger.begin(record, 1, "at work", record.requested_s, 60)
     assert run(["skip", record.range.text, "--reason", "x"]) == 2
-    assert "a run works on 0:0-480" in capsys.readouterr().err
+    told = "0:0-480 is running: only a range that failed or is parked can be skipped"
+    assert told in capsys.readouterr().err
     assert pipeline.record().status == "running"
+
+
+def test_a_half_that_waits_cannot_be_skipped_before_its_turn(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parked(pipeline)
+    assert run(["skip", "0:240-480", "--reason", "x"]) == 2
+    assert "0:240-480 is waiting" in capsys.readouterr().err
+    assert pipeline.committed() == {}
 
 
 def test_runs_that_die_without_a_word_count_as_failures(pipeline: Pipeline) -> None:

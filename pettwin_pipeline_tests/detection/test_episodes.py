@@ -91,7 +91,7 @@ def test_an_end_says_how_long_it_was() -> None:
     assert one.reason == "ended: heart rate was above this pet's resting level for 5 min"
 
 
-def test_the_id_depends_on_pet_direction_and_begin_alone() -> None:
+def test_the_id_depends_on_pet_partition_direction_and_begin_alone() -> None:
     known = name_episode(CHANGE, PLACE).episode_id
     later = replace(CHANGE, slot=100_050, severity=3, peak=2.0, ended=100_040, closing_row=9)
     assert name_episode(later, replace(PLACE, offset=77)).episode_id == known
@@ -99,8 +99,9 @@ def test_the_id_depends_on_pet_direction_and_begin_alone() -> None:
         name_episode(replace(CHANGE, direction=1), PLACE),
         name_episode(replace(CHANGE, started=100_001), PLACE),
         name_episode(CHANGE, replace(PLACE, pet_id="max")),
+        name_episode(CHANGE, replace(PLACE, partition=PLACE.partition + 1)),
     ]
-    assert len({known, *(one.episode_id for one in others)}) == 4
+    assert len({known, *(one.episode_id for one in others)}) == 5
 
 
 def test_an_id_is_the_same_on_every_machine() -> None:

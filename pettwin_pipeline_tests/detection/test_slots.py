@@ -131,3 +131,12 @@ def test_an_open_slot_goes_on_in_the_next_batch() -> None:
     assert len(first.closed.slot) == 0
     assert second.closed.closing_row.tolist() == [1]
     assert parts.tobytes() == whole.tobytes()
+
+
+def test_a_clock_that_is_years_ahead_does_not_disturb_many_other_pets() -> None:
+    pets, year_9999_ms = 40_000, 253_370_764_800_000
+    rows = np.r_[np.arange(pets), pets, np.arange(pets)]
+    times = np.r_[np.full(pets, START_MS), year_9999_ms, np.full(pets, START_MS)]
+    frame = in_order(pl.DataFrame({"pet_id": rows.astype(str), "time_ms": times}))
+    slotted = cut_into_slots(frame, rows, fresh_states(pets + 1))
+    assert np.bincount(slotted.status).tolist() == [pets + 1, 0, pets]  # scored, late, repeated
