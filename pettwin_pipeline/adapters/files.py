@@ -14,6 +14,7 @@ import polars as pl
 from upath import UPath
 
 from pettwin_pipeline.batches import OffsetRange
+from pettwin_pipeline.errors import SettingsError
 
 STORE_FORMAT: Final = "v1"
 """The layout below the data URL; another one gets another folder."""
@@ -27,8 +28,17 @@ class BatchFiles:
 
     @classmethod
     def at(cls, url: str) -> "BatchFiles":
-        """Files below any fsspec path: a folder, gs://..., s3://..."""
-        return cls(UPath(url) / STORE_FORMAT)
+        """Files below any fsspec path: a folder, gs://..., s3://...
+
+        Raises:
+            SettingsError: there is no such kind of path, or its library is not installed.
+        """
+        try:
+            root = UPath(url)
+            _ = root.fs
+        except (ValueError, ImportError) as error:
+            raise SettingsError(f"PETTWIN_DATA_URL: {error}") from None
+        return cls(root / STORE_FORMAT)
 
     def path(self, one: OffsetRange, what: str, suffix: str) -> UPath:
         """Where a file of a batch lies."""

@@ -76,6 +76,24 @@ class Outcomes:
                         sa.insert(t.tallies).values(metric=metric, points=tally.points, **values)
                     )
 
+    def owe(self, transport: str, outcomes: Mapping[str, int]) -> None:
+        """Keep how many points were accepted and dropped, where nobody could be told yet."""
+        with self._engine.begin() as sql:
+            for outcome, points in outcomes.items():
+                key = {"transport": transport, "outcome": outcome}
+                more = sa.update(t.owed_points).filter_by(**key)
+                more = more.values(points=t.owed_points.c.points + points)
+                if points and not sql.execute(more).rowcount:
+                    sql.execute(sa.insert(t.owed_points).values(**key, points=points))
+
+    def settle(self, transport: str) -> dict[str, int]:
+        """Take over what is owed: whoever asks tells it with its next points."""
+        of_transport = {"transport": transport}
+        with self._engine.begin() as sql:
+            rows = sql.execute(sa.select(t.owed_points).filter_by(**of_transport)).all()
+            sql.execute(sa.delete(t.owed_points).filter_by(**of_transport))
+            return {row.outcome: row.points for row in rows}
+
     def tallies(self) -> dict[str, Tally]:
         """Points counted by metric name."""
         with self._engine.begin() as sql:

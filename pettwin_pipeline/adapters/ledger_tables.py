@@ -101,6 +101,13 @@ tallies = sa.Table(
     sa.Column("last_value", sa.Float, nullable=False),
     sa.Column("last_s", sa.Float, nullable=False),
 )
+owed_points = sa.Table(
+    "owed_points",
+    metadata,
+    sa.Column("transport", sa.String(16), primary_key=True),
+    sa.Column("outcome", sa.String(16), primary_key=True),
+    sa.Column("points", sa.BigInteger, nullable=False),
+)
 
 
 def open_engine(url: str) -> sa.Engine:

@@ -127,7 +127,7 @@ class ReportingTransport:
     After each sending a second, small one says what became of the first; nothing is said of the
     second, so reports never breed reports. Where the first was lost whole the second is not tried:
     it, or one that was lost itself, is added to that of the next sending. A process that ends
-    before may leave `unreported()` to the next one.
+    before leaves what it `owes` to the next one, which takes it over.
     """
 
     def __init__(self, inner: Transport) -> None:
@@ -152,12 +152,20 @@ class ReportingTransport:
             self._requests.clear()
         return report
 
+    @property
+    def owes(self) -> dict[str, int]:
+        """Points by outcome of which nothing has been said yet."""
+        return {outcome: n for outcome, n in self._outcomes.items() if n}
+
+    def take_over(self, outcomes: Mapping[str, int]) -> None:
+        """Say with the next points what another process owed."""
+        self._outcomes.update(outcomes)
+
     def unreported(self) -> list[Point]:
         """What has not been reported yet, as points."""
         recorder = Recorder()
-        for outcome, n in self._outcomes.items():
-            if n:
-                recorder.count("telemetry.points", n, transport=self.name, outcome=outcome)
+        for outcome, n in self.owes.items():
+            recorder.count("telemetry.points", n, transport=self.name, outcome=outcome)
         for outcome, ms in self._requests:
             recorder.distribution("pipeline.http.latency", [ms], peer="datadog", outcome=outcome)
         return recorder.drain()

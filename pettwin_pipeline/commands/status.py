@@ -111,6 +111,9 @@ def show(found: Mapping[str, Any], say: Callable[[str], None]) -> None:
         f"read: {totals.get('messages', 0):,} messages, {totals.get('readings', 0):,} readings, "
         f"{totals.get('rejects', 0):,} rejects, {found['gap']:,} lost or skipped"
     )
+    late, repeated = totals.get("late", 0), totals.get("repeated", 0)
+    if late or repeated:
+        console.print(f"kept but not scored: {late:,} late readings, {repeated:,} repeated ones")
     alerts = ", ".join(f"{n} {severity}" for severity, n in sorted(found["alerts"].items()))
     console.print(f"found: {found['episodes']:,} episodes, alerts: {alerts or 'none'}")
     if found["last_error"]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import IO, Final, Literal
 
+from pettwin_pipeline.adapters.files import BatchFiles
 from pettwin_pipeline.adapters.kafka import Kafka
 from pettwin_pipeline.commands.topics import create_topics
 from pettwin_pipeline.environment import hand_down
@@ -157,6 +158,7 @@ def run(
     """Run the stack until Ctrl-C or a signal; returns the exit code."""
     settings = Settings.load()
     state = settings.state
+    BatchFiles.at(settings.data_url)  # a wrong address is better said now than by every run
     if dagster and answers(port):
         raise StackError(f"port {port} is taken: choose another one with --port")
     say(f"state folder: {state.root}")

@@ -42,7 +42,10 @@ class Ports(dg.ConfigurableResource[Any]):
         self.close()
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Let go of everything; what was not said of points is left to the next process."""
+        for transport in self._transports.values():
+            self.ledger.outcomes.owe(transport.name, transport.owes)
+        self._transports.clear()
         if self._kafka is not None:
             self._kafka.close()
         if self._ledger is not None:
@@ -98,7 +101,9 @@ class Ports(dg.ConfigurableResource[Any]):
         if host not in self._transports:
             from pettwin_pipeline.adapters.telemetry import make_transport
 
-            count = self.ledger.outcomes.add_tallies
-            self._transports[host] = make_transport(self.settings, count, host)
+            outcomes = self.ledger.outcomes
+            made = make_transport(self.settings, outcomes.add_tallies, host)
+            made.take_over(outcomes.settle(made.name))
+            self._transports[host] = made
         transport: Transport = self._transports[host]
         return transport.send(points, self.now_s)

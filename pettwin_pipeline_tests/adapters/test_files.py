@@ -7,6 +7,7 @@ import pytest
 
 from pettwin_pipeline.adapters.files import STORE_FORMAT, BatchFiles
 from pettwin_pipeline.batches import OffsetRange, PartitionRange
+from pettwin_pipeline.errors import SettingsError
 
 FRAME = pl.DataFrame({"pet_id": ["rex", "bo"] * 50, "bpm": [60.5, None] * 50})
 
@@ -144,3 +145,9 @@ def test_an_object_store_gets_one_put() -> None:
     assert files.read_frame(ONE, "scores").equals(FRAME)
     assert [one.name for one in path.parent.iterdir()] == [f"{ONE.name}.parquet"]
     assert json.loads(files.write_json(ONE, "episodes", b"[]").read_bytes()) == []
+
+
+@pytest.mark.parametrize("url", ["foo://bar", "gs://bucket/folder"])
+def test_an_address_that_nothing_here_can_open_names_its_setting(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^PETTWIN_DATA_URL: "):
+        BatchFiles.at(url)

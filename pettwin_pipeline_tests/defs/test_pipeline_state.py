@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pettwin_pipeline.stack.ports import free_port
 from pettwin_pipeline_tests.defs.pipeline import (
     DAGSTERS_OWN,
     Pipeline,
@@ -186,3 +187,22 @@ def test_points_of_a_run_that_died_before_it_sent_them_are_counted_as_dropped_on
     ]
     assert len(dropped) == 1
     assert dropped[0] > 5
+
+
+def test_points_that_were_dropped_while_nobody_listened_are_told_once_somebody_does(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = free_port()
+    monkeypatch.setenv("DD_AGENT_HOST", "127.0.0.1")
+    monkeypatch.setenv("DD_DOGSTATSD_PORT", str(silent))
+    for _ in range(2):
+        pipeline.tick("pipeline_state")
+    with Listener.udp() as listener:
+        monkeypatch.setenv("DD_DOGSTATSD_PORT", str(listener.port))
+        for _ in range(2):
+            pipeline.tick("pipeline_state")
+        lines = listener.lines()
+    told = [one for one in lines if one.name == "telemetry.points"]
+    dropped = [one.values[0] for one in told if one.tag_values["outcome"] == "dropped"]
+    assert len(dropped) == 1, "told once"
+    assert dropped[0] > 5, "of both ticks"

@@ -9,6 +9,12 @@ down_revision = None
 
 def upgrade() -> None:
     """Create all tables of the first release."""
+    _create_stream()
+    _create_outcomes()
+
+
+def _create_stream() -> None:
+    """What is read, by whom, how far."""
     op.create_table(
         "ranges",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
@@ -57,6 +63,10 @@ def upgrade() -> None:
         sa.Column("noticed_s", sa.Float, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
     )
+
+
+def _create_outcomes() -> None:
+    """What came of it."""
     op.create_table(
         "episodes",
         sa.Column("episode_id", sa.String(32), primary_key=True),
@@ -82,4 +92,10 @@ def upgrade() -> None:
         sa.Column("points", sa.BigInteger, nullable=False),
         sa.Column("last_value", sa.Float, nullable=False),
         sa.Column("last_s", sa.Float, nullable=False),
+    )
+    op.create_table(
+        "owed_points",
+        sa.Column("transport", sa.String(16), primary_key=True),
+        sa.Column("outcome", sa.String(16), primary_key=True),
+        sa.Column("points", sa.BigInteger, nullable=False),
     )
