@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pettwin_pipeline.commands.demo import BROKEN
+from pettwin_pipeline.commands.demo import BROKEN, MARK
 from pettwin_pipeline.readings.heartbeats import parse_sessions, recorded_readings
 from pettwin_pipeline.stack.dagster_parts import webserver_answers
 from pettwin_pipeline.stack.ports import free_port
@@ -116,10 +116,21 @@ def test_an_interrupted_demo_ends_with_an_error_and_leaves_no_process(
 def test_a_second_demo_begins_anew(tmp_path: Path) -> None:
     left = tmp_path / "state/demo"
     left.mkdir(parents=True)
+    (left / MARK).touch()
     (left / "ledger.sqlite").write_text("of another release")
     with running(tmp_path, "demo", "--pets", "1") as demo:
         demo.says("messages sent")
         assert demo.stop() == 1
+
+
+def test_a_folder_that_no_demo_made_is_not_emptied(tmp_path: Path) -> None:
+    mine = tmp_path / "state/demo/thesis.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("years of work")
+    demo = pettwin(tmp_path, "demo", "--pets", "1")
+    assert demo.process.returncode == 1
+    assert "holds something that no demo left there" in demo.err
+    assert mine.read_text() == "years of work"
 
 
 def test_a_kept_demo_shows_its_pages_until_it_is_stopped(tmp_path: Path) -> None:
