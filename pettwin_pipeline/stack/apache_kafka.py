@@ -204,9 +204,16 @@ def fetch_jars(target: Path, find: Callable[[str], str | None] = shutil.which) -
         raise StackError(f"Maven fetched no Apache Kafka {KAFKA_VERSION}: look at its settings")
 
 
+def draw_cluster_id(dice: Callable[[], uuid.UUID] = uuid.uuid4) -> str:
+    """An id as Kafka writes it: one that begins with `-` would be taken for an option."""
+    while True:
+        drawn = base64.urlsafe_b64encode(dice().bytes).decode().rstrip("=")
+        if not drawn.startswith("-"):
+            return drawn
+
+
 def _format(folder: Path, jars: Path) -> None:
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    options = ("--cluster-id", cluster, "--config", str(_config(folder)))
+    options = ("--cluster-id", draw_cluster_id(), "--config", str(_config(folder)))
     command = [*_java(folder, jars), "kafka.tools.StorageTool", "format", *options]
     _run(command, _FORMAT_WITHIN_S, f"the storage of Apache Kafka in {folder} cannot be formatted")
 

@@ -14,6 +14,7 @@ from pettwin_pipeline.errors import StackError
 from pettwin_pipeline.stack.apache_kafka import (
     KAFKA_VERSION,
     cached_jars,
+    draw_cluster_id,
     fetch_jars,
     java_version,
     parse_java_version,
@@ -253,3 +254,8 @@ def test_a_killed_parent_takes_its_broker_along(kafka: str, tmp_path: Path) -> N
     process.kill()
     process.wait(timeout=20)
     wait_for(lambda: is_gone(int((tmp_path / "pid").read_text())))
+
+
+def test_a_cluster_id_never_looks_like_an_option() -> None:
+    dice = iter([uuid.UUID(bytes=b"\xf8" + bytes(15)), uuid.UUID(int=0)])
+    assert draw_cluster_id(lambda: next(dice)) == "A" * 22
