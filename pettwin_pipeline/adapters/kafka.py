@@ -194,7 +194,9 @@ class Kafka:
         partitions = self.partitions(topic)
         committed = self.committed(topic, partitions)
         low = self._offsets(topic, partitions, OffsetSpec.earliest())
-        high = self.high_watermarks(topic)
+        high = self._offsets(
+            topic, partitions, OffsetSpec.latest(), ck.IsolationLevel.READ_UNCOMMITTED
+        )
         return {p: max(0, high[p] - committed.get(p, low[p])) for p in partitions}
 
     def offsets_at(self, topic: str, partitions: Iterable[int], time_ms: int) -> dict[int, int]:

@@ -181,9 +181,6 @@ def make_transport(
         count_points: where the tallies go when the transport is `none`; the ledger stores them.
         host: over HTTP, keeps processes apart that send the same series: `lane-0`, `sensor`. From a
             bounded set. Through DogStatsD the Agent adds its own host.
-
-    Raises:
-        SettingsError: the address of DogStatsD cannot be read.
     """
     makers: dict[TransportName, Callable[[], Transport]] = {
         "dogstatsd": lambda: _dogstatsd(settings),
@@ -238,23 +235,11 @@ class DogStatsdAddress:
 
 
 def dogstatsd_address(settings: Settings) -> DogStatsdAddress:
-    """DD_DOGSTATSD_URL, else DD_AGENT_HOST and DD_DOGSTATSD_PORT.
-
-    Raises:
-        SettingsError: the URL has no host, port or path that can be read.
-    """
+    """DD_DOGSTATSD_URL, which the settings have checked, else DD_AGENT_HOST and its port."""
     url = settings.dd_dogstatsd_url
     if not url:
         return DogStatsdAddress(settings.dd_agent_host or "127.0.0.1", settings.dd_dogstatsd_port)
-    try:
-        parts = urlsplit(url)
-        port = parts.port or settings.dd_dogstatsd_port
-    except ValueError:
-        parts, port = urlsplit(""), 0
-    if parts.scheme == "unix" and parts.path and not parts.netloc:
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
         return DogStatsdAddress(socket_path=parts.path)
-    if parts.scheme == "udp" and parts.hostname:
-        return DogStatsdAddress(parts.hostname, port)
-    raise SettingsError(
-        f"DD_DOGSTATSD_URL={url!r}: allowed: udp://host:port or unix:///path/to/socket"
-    )
+    return DogStatsdAddress(parts.hostname or "", parts.port or settings.dd_dogstatsd_port)

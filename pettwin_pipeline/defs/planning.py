@@ -64,7 +64,7 @@ def request_ranges(ports: Ports, most: int | None = None) -> Requests:
     free = {p: mark for p, mark in marks.items() if p not in taken}
     for lane in range(ports.settings.pettwin_lanes):
         if len(found.ranges) != most and not _is_busy(lane, unfinished, leases, now_s):
-            _request_next(ports, epoch, lane, free, found)
+            _request_next(ports, (epoch, lane), free, positions, found)
     return found
 
 
@@ -105,9 +105,14 @@ def ready_halves(
 
 
 def _request_next(
-    ports: Ports, epoch: str, lane: int, free: Mapping[int, Watermarks], found: Requests
+    ports: Ports,
+    place: tuple[str, int],
+    free: Mapping[int, Watermarks],
+    positions: Mapping[int, int],
+    found: Requests,
 ) -> None:
-    plan = _plan_lane(ports, epoch, lane, free)
+    epoch, lane = place
+    plan = _plan_lane(ports, epoch, lane, free, positions)
     found.gaps.extend(plan.gaps)
     if plan.range is None:
         found.idle.append(f"lane {lane}: nothing new")
@@ -115,11 +120,16 @@ def _request_next(
         found.ranges.append(ports.ledger.request(plan.range, ports.now_s))
 
 
-def _plan_lane(ports: Ports, epoch: str, lane: int, free: Mapping[int, Watermarks]) -> Plan:
+def _plan_lane(
+    ports: Ports,
+    epoch: str,
+    lane: int,
+    free: Mapping[int, Watermarks],
+    positions: Mapping[int, int],
+) -> Plan:
     settings, ledger = ports.settings, ports.ledger
     topic = settings.kafka_topic
     mine = {p: mark for p, mark in free.items() if lane_of(p, settings.pettwin_lanes) == lane}
-    positions = ledger.positions(topic, epoch)
     plan = plan_range(
         *(topic, epoch, lane),
         marks=mine,

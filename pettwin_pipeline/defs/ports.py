@@ -44,7 +44,8 @@ class Ports(dg.ConfigurableResource[Any]):
     def close(self) -> None:
         """Let go of everything; what was not said of points is left to the next process."""
         for transport in self._transports.values():
-            self.ledger.outcomes.owe(transport.name, transport.owes)
+            if transport.owes:
+                self.ledger.outcomes.owe(transport.name, transport.owes)
         self._transports.clear()
         if self._kafka is not None:
             self._kafka.close()

@@ -110,8 +110,3 @@ class AgeLimits:
 def tag_species(species: str | None) -> str:
     """Fold a species as sent into dog, cat or other: the bounded set of the metrics."""
     return species if species in SPECIES else "other"
-
-
-def tag_size(size: str | None) -> str:
-    """Fold a size as sent into the bounded set of the metrics."""
-    return size if size in SIZES else "na"
