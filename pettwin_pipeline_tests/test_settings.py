@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pettwin_pipeline.errors import SettingsError
-from pettwin_pipeline.settings import DATADOG_SITES, Settings
+from pettwin_pipeline.settings import Settings
+from pettwin_pipeline.settings_fields import DATADOG_SITES
 
 SASL = {"KAFKA_SASL_USERNAME": "key", "KAFKA_SASL_PASSWORD": "s3cret"}
 SECRETS = {

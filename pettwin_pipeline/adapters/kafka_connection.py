@@ -155,4 +155,8 @@ def client_config(settings: Settings, broker: Broker) -> dict[str, Any]:
         config["sasl.password"] = settings.kafka_sasl_password.get_secret_value()
     if settings.kafka_ssl_ca_location:
         config["ssl.ca.location"] = settings.kafka_ssl_ca_location
+    if settings.kafka_ssl_certificate_location:
+        config["ssl.certificate.location"] = settings.kafka_ssl_certificate_location
+    if settings.kafka_ssl_key_location:
+        config["ssl.key.location"] = settings.kafka_ssl_key_location
     return config
