@@ -21,14 +21,16 @@ import confluent_kafka as ck
 import numpy as np
 from datadog.dogstatsd.base import DogStatsd
 
+from pettwin_pipeline.adapters.baseline_files import BaselineFiles
 from pettwin_pipeline.adapters.files import BatchFiles
 from pettwin_pipeline.adapters.kafka import Kafka
 from pettwin_pipeline.batches import OffsetRange, PartitionRange
 from pettwin_pipeline.commands.sending import Sender
 from pettwin_pipeline.commands.simulate import Plan, messages_of
 from pettwin_pipeline.commands.topics import create_topics
-from pettwin_pipeline.detection.baseline import Baselines, encode_baselines
+from pettwin_pipeline.detection.baseline import Baselines
 from pettwin_pipeline.detection.scoring import score_batch
+from pettwin_pipeline.detection.snapshots import plan_snapshot
 from pettwin_pipeline.readings.decode import decode_batch
 from pettwin_pipeline.settings import Broker, Settings
 from pettwin_pipeline.stack.apache_kafka import running_kafka
@@ -98,8 +100,9 @@ def pipeline(bench: Bench) -> dict[str, float]:
             mine = decoded.readings.filter(decoded.readings["partition"] == part.partition)
             scored = score_batch(mine, Baselines.empty())
             files.write_frame(one, f"scores{part.partition}", scored.scores)
-            path = files.baseline_path(one, part.partition, part.end, "bench")
-            files.write(path, encode_baselines(scored.baselines))
+            kept = BaselineFiles(files, one.topic, one.epoch, part.partition, "bench")
+            touched = mine["pet_id"].unique()
+            kept.write(part.end, plan_snapshot(scored.baselines, touched, None, 1))
         lap("score and store")
     laps = {name: b - a for name, a, b in zip(names, marks, marks[1:], strict=False)}
     return {**laps, "total": marks[-1] - marks[0]}

@@ -65,6 +65,14 @@ class UnknownFormatError(PettwinError):
     """A kept file or table has a version that this release does not know: upgrade, or restore."""
 
 
+class BaselinesMissingError(PettwinError):
+    """Baselines are gone from the data folder: restore them, or go on without."""
+
+
+class ReplayImpossibleError(PettwinError):
+    """A range cannot be scored again: its readings or its baselines were removed."""
+
+
 class UndeclaredPointError(PettwinError):
     """A metric, tag or value that is not in the metric catalogue: declare it there first."""
 

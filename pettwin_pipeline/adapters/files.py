@@ -1,4 +1,4 @@
-"""Files of a batch, under names made of its range: readings, scores, episodes, baselines.
+"""Files of a batch, under names made of its range: readings, scores, episodes, points.
 
 Local folders get a temporary name, fsync and a rename; object stores one PUT: a reader sees a whole
 file or none. The same range writes the same names again, so a retry replaces what it finds. Knows
@@ -74,11 +74,6 @@ class BatchFiles:
     def read_bytes(self, path: UPath) -> bytes | None:
         """What lies at a path; None where nothing does."""
         return path.read_bytes() if path.exists() else None
-
-    def baseline_path(self, one: OffsetRange, partition: int, offset: int, version: str) -> UPath:
-        """Where the baselines of a partition as of an offset lie."""
-        folder = self.root / "baselines" / one.topic / one.epoch / f"detector{version}"
-        return folder / f"partition{partition:05d}" / f"{offset:020d}.baselines"
 
     def write(self, path: UPath, content: bytes) -> UPath:
         """Write a whole file or none."""

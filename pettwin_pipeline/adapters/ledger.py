@@ -13,7 +13,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from pettwin_pipeline.adapters import ledger_tables as t
-from pettwin_pipeline.adapters.ledger_outcomes import Outcomes, keep_alerts, keep_episodes
+from pettwin_pipeline.adapters.ledger_outcomes import (
+    Outcomes,
+    add_totals,
+    keep_alerts,
+    keep_episodes,
+)
 from pettwin_pipeline.adapters.ledger_records import (
     FINISHED,
     Lease,
@@ -73,8 +78,9 @@ class Ledger:
     def last_error(self, topic: str) -> str | None:
         """Why an attempt failed, of the latest range in which one did, done since or not."""
         where = (t.ranges.c.topic == topic) & t.ranges.c.error.is_not(None)
-        found = self._ranges(where)
-        return found[-1].error if found else None
+        latest = sa.select(t.ranges.c.error).where(where).order_by(t.ranges.c.id.desc()).limit(1)
+        with self._engine.begin() as sql:
+            return sql.scalar(latest)
 
     def of_run(self, run_id: str) -> RangeRecord | None:
         """The range that a run works on or worked on."""
@@ -307,8 +313,9 @@ class Ledger:
                 )
             for part in record.range.parts:
                 self._move(sql, record.range, part.partition, part.end)
-            keep_episodes(sql, episodes)
-            keep_alerts(sql, alerts)
+            add_totals(sql, record.range.topic, counts)
+            keep_episodes(sql, episodes, now_s)
+            keep_alerts(sql, alerts, now_s)
 
     def _move(self, sql: sa.Connection, one: OffsetRange, partition: int, end: int) -> None:
         key = {"topic": one.topic, "epoch": one.epoch, "partition": partition}

@@ -48,17 +48,10 @@ class Outcomes:
             return int(sql.scalar(sa.select(sa.func.count()).select_from(t.episodes)) or 0)
 
     def totals(self, topic: str) -> dict[str, int]:
-        """Sums of what the done ranges of a topic counted."""
-        totals: dict[str, int] = {}
+        """Sums of what the done ranges of a topic counted, since its ledger began."""
         with self._engine.begin() as sql:
-            query = sa.select(t.ranges.c.counts).where(
-                (t.ranges.c.topic == topic) & (t.ranges.c.status == "done")
-            )
-            for text in sql.scalars(query):
-                for name, value in json.loads(text or "{}").items():
-                    if isinstance(value, int):
-                        totals[name] = totals.get(name, 0) + value
-        return totals
+            rows = sql.execute(sa.select(t.totals).filter_by(topic=topic).order_by(t.totals.c.name))
+            return {row.name: row.value for row in rows}
 
     def add_tallies(self, tallies: Mapping[str, Tally]) -> None:
         """Count points that went nowhere, for `pettwin status`."""
@@ -101,12 +94,24 @@ class Outcomes:
             return {row.metric: Tally(row.points, row.last_value, row.last_s) for row in rows}
 
 
-def keep_episodes(sql: sa.Connection, episodes: Sequence[Episode]) -> None:
+def add_totals(sql: sa.Connection, topic: str, counts: Mapping[str, Any]) -> None:
+    """Add what a range counted to the sums of its topic, which outlive the rows of ranges."""
+    for name, value in counts.items():
+        if not isinstance(value, int):
+            continue
+        key = {"topic": topic, "name": name}
+        more = sa.update(t.totals).filter_by(**key).values(value=t.totals.c.value + value)
+        if not sql.execute(more).rowcount:
+            sql.execute(sa.insert(t.totals).values(**key, value=value))
+
+
+def keep_episodes(sql: sa.Connection, episodes: Sequence[Episode], now_s: float) -> None:
     """Write episodes as they stand now; the same id replaces what was known."""
     for one in episodes:
         values = {
             "severity": one.severity,
             "ended_ms": one.ended_ms,
+            "noted_s": now_s,
             "body": msgspec.json.encode(one).decode(),
         }
         where = t.episodes.c.episode_id == one.episode_id
@@ -123,7 +128,7 @@ def keep_episodes(sql: sa.Connection, episodes: Sequence[Episode]) -> None:
             )
 
 
-def keep_alerts(sql: sa.Connection, alerts: Sequence[Alert]) -> None:
+def keep_alerts(sql: sa.Connection, alerts: Sequence[Alert], now_s: float) -> None:
     """Write alerts that are not known yet."""
     for one in alerts:
         known = sa.select(t.alerts.c.alert_id).where(t.alerts.c.alert_id == one.alert_id)
@@ -135,6 +140,7 @@ def keep_alerts(sql: sa.Connection, alerts: Sequence[Alert]) -> None:
                     pet_id=one.pet_id,
                     severity=one.severity,
                     raised_ms=_ms(one.raised_at),
+                    noted_s=now_s,
                     body=msgspec.json.encode(one).decode(),
                 )
             )

@@ -38,6 +38,7 @@ ranges = sa.Table(
     sa.Column("counts", sa.Text),
     sa.Column("finished_s", sa.Float),
     sa.Column("reported_s", sa.Float),
+    sa.Column("compacted_s", sa.Float),
     sa.Index("ranges_by_status", "topic", "epoch", "status"),
     sa.Index("ranges_by_run", "run_id"),
 )
@@ -72,6 +73,29 @@ gaps = sa.Table(
     sa.Column("noticed_s", sa.Float, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
 )
+totals = sa.Table(
+    "totals",
+    metadata,
+    sa.Column("topic", sa.String(255), primary_key=True),
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("value", sa.BigInteger, nullable=False),
+)
+baseline_changes = sa.Table(
+    "baseline_changes",
+    metadata,
+    sa.Column("topic", sa.String(255), primary_key=True),
+    sa.Column("epoch", sa.String(64), primary_key=True),
+    sa.Column("partition", sa.Integer, primary_key=True),
+    sa.Column("at_offset", sa.BigInteger, primary_key=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("noted_s", sa.Float, nullable=False),
+)
+erasures = sa.Table(
+    "erasures",
+    metadata,
+    sa.Column("pet_digest", sa.String(64), primary_key=True),
+    sa.Column("erased_s", sa.Float, nullable=False),
+)
 episodes = sa.Table(
     "episodes",
     metadata,
@@ -81,6 +105,7 @@ episodes = sa.Table(
     sa.Column("started_ms", sa.BigInteger, nullable=False),
     sa.Column("raised_ms", sa.BigInteger, nullable=False),
     sa.Column("ended_ms", sa.BigInteger),
+    sa.Column("noted_s", sa.Float, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
 )
 alerts = sa.Table(
@@ -91,6 +116,7 @@ alerts = sa.Table(
     sa.Column("pet_id", sa.String(128), nullable=False, index=True),
     sa.Column("severity", sa.String(16), nullable=False),
     sa.Column("raised_ms", sa.BigInteger, nullable=False),
+    sa.Column("noted_s", sa.Float, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
 )
 tallies = sa.Table(

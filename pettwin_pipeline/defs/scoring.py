@@ -12,11 +12,13 @@ from pettwin_pipeline.defs.ports import Materialized, Ports
 if TYPE_CHECKING:
     import polars as pl
 
+    from pettwin_pipeline.adapters.baseline_files import BaselineFiles
     from pettwin_pipeline.defs.work import Work
     from pettwin_pipeline.detection.alerts import Alert
     from pettwin_pipeline.detection.baseline import Baselines
     from pettwin_pipeline.detection.episodes import Episode
     from pettwin_pipeline.detection.scoring import Scored
+    from pettwin_pipeline.detection.snapshots import Layer
     from pettwin_pipeline.detection.verdicts import Verdict
 
 ACTIVE_MS: Final = 15 * 60 * 1000
@@ -47,6 +49,8 @@ def anomaly_scores(context: dg.AssetExecutionContext, ports: Ports) -> Materiali
 
     from pettwin_pipeline.defs.work import describe_range, working
     from pettwin_pipeline.detection.episodes import encode_episodes
+    from pettwin_pipeline.detection.scoring import digest_scores
+    from pettwin_pipeline.detection.screen import DETECTOR_VERSION
     from pettwin_pipeline.detection.slots import STATUSES
     from pettwin_pipeline.metrics.stages import record_episodes
 
@@ -69,6 +73,9 @@ def anomaly_scores(context: dg.AssetExecutionContext, ports: Ports) -> Materiali
             **describe_range(work.record),
         }
         work.counts["active"] = {str(p): _active(one.baselines) for p, one in scored.items()}
+        # What a replay of this range is held against, when its files are compacted or gone.
+        work.counts["detector"] = DETECTOR_VERSION
+        work.counts["scores_digest"] = digest_scores(scores)
     return dg.MaterializeResult(metadata=metadata)
 
 
@@ -87,31 +94,44 @@ def _score_partitions(work: "Work", readings: "pl.DataFrame") -> "dict[int, Scor
     """Score each partition and write its baselines as of the end of the range."""
     import polars as pl
 
-    from pettwin_pipeline.defs.work import log
-    from pettwin_pipeline.detection.baseline import Baselines, encode_baselines, parse_baselines
     from pettwin_pipeline.detection.scoring import score_batch
-    from pettwin_pipeline.detection.screen import DETECTOR_VERSION
+    from pettwin_pipeline.detection.snapshots import plan_snapshot
 
-    files = work.ports.files
     scored_to = work.ports.ledger.scored_to(work.range.topic, work.range.epoch)
+    every = work.ports.settings.pettwin_snapshot_every
     scored = {}
     for part in work.range.parts:
-        at = work.range, part.partition
-        baselines = Baselines.empty()
-        if part.partition in scored_to:  # the end of the last range: a gap may lie in between
-            path = files.baseline_path(*at, scored_to[part.partition], DETECTOR_VERSION)
-            kept = files.read_bytes(path)
-            if kept is None:
-                log.error("baselines_missing", path=str(path), consequence="its pets begin anew")
-                work.recorder.count("pipeline.errors", 1, stage="score", reason="storage")
-            else:
-                baselines = parse_baselines(kept)
+        kept = work.ports.baselines(work.range, part.partition)
+        # The end of the last range: a gap may lie in between.
+        baselines, below = _begin_from(work, kept, scored_to.get(part.partition))
         mine = readings.filter(pl.col("partition") == part.partition)
-        scored[part.partition] = score_batch(mine, baselines)
-        content = encode_baselines(scored[part.partition].baselines)
+        one = scored[part.partition] = score_batch(mine, baselines)
+        snapshot = plan_snapshot(one.baselines, mine["pet_id"].unique(), below, every)
         work.renew()
-        files.write(files.baseline_path(*at, part.end, DETECTOR_VERSION), content)
+        kept.write(part.end, snapshot)
     return scored
+
+
+def _begin_from(
+    work: "Work", kept: "BaselineFiles", offset: int | None
+) -> "tuple[Baselines, tuple[int, Layer] | None]":
+    """Baselines as of an offset, and where they lie; empty ones at the very first batch.
+
+    Where they are gone the stream goes on all the same: its pets begin anew, and it is told.
+    """
+    from pettwin_pipeline.defs.work import log
+    from pettwin_pipeline.detection.baseline import Baselines
+    from pettwin_pipeline.errors import BaselinesMissingError
+
+    if offset is None:
+        return Baselines.empty(), None
+    try:
+        layer, baselines = kept.read(offset)
+    except BaselinesMissingError as error:
+        log.error("baselines_missing", error=str(error), consequence="its pets begin anew")
+        work.recorder.count("pipeline.errors", 1, stage="score", reason="storage")
+        return Baselines.empty(), None
+    return baselines, (offset, layer)
 
 
 def _episodes_table(episodes: "Sequence[Episode]") -> dg.TableMetadataValue:

@@ -26,6 +26,9 @@ PRIOR_WEIGHT: Final = 24
 """Slots that the usual heart rate of the species counts for."""
 DIRECTIONS: Final = ("high", "low")
 
+LEARNT: Final = ("level", "weight")
+"""The fields that were learnt over days; the others are about the last minutes."""
+
 StateArray = npt.NDArray[Any]
 IndexArray = npt.NDArray[np.int64]
 

@@ -4,6 +4,7 @@ The one entry to the detector. The same readings cut into other batches give the
 episodes and ids; a batch scored again gives the same bytes. Pure.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -55,6 +56,21 @@ def score_batch(readings: pl.DataFrame, baselines: Baselines) -> Scored:
     score[seen], flagged[seen] = screened.score[last], screened.flagged[last]
     scores = _scores_frame(readings, slotted.status, score, flagged)
     return Scored(scores, _episodes(readings, screened.changes), moved)
+
+
+def digest_scores(scores: pl.DataFrame) -> str:
+    """A digest of every value, in the order of the rows: equal scores have equal digests.
+
+    Made of the values and not of a file, whose bytes change with the library that writes it.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for column in scores.iter_columns():
+        if column.dtype == pl.String:
+            digest.update(column.str.len_bytes().to_numpy().tobytes())
+            digest.update((column.str.join("").item() or "").encode())
+        else:
+            digest.update(column.to_numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _scores_frame(

@@ -71,16 +71,6 @@ def test_other_ranges_epochs_lanes_and_kinds_are_other_files(files: BatchFiles) 
     assert len(names(files)) == 15
 
 
-def test_baselines_are_named_by_epoch_detector_partition_and_offset(files: BatchFiles) -> None:
-    path = files.baseline_path(ONE, 3, 480, "2")
-    wanted = files.root / "baselines/t/e/detector2/partition00003/00000000000000000480.baselines"
-    assert str(path) == str(wanted)
-    assert files.baseline_path(offsets(0, 9, lane=7), 3, 480, "2") == path, "lanes may change"
-    assert files.read_bytes(path) is None
-    files.write(path, b"state")
-    assert files.read_bytes(path) == b"state"
-
-
 def test_a_file_is_replaced_whole_and_nothing_temporary_is_left(files: BatchFiles) -> None:
     files.write_json(ONE, "episodes", b"[" + b"1," * 1000 + b"1]")
     files.write_json(ONE, "episodes", b"[2]")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
+from pettwin_pipeline.adapters.baseline_files import BaselineFiles
 from pettwin_pipeline.detection.screen import DETECTOR_VERSION
 from pettwin_pipeline.stack.embedded_broker import EmbeddedBroker
 from pettwin_pipeline_tests.defs.pipeline import (
@@ -125,7 +126,7 @@ def test_baselines_of_an_unknown_format_fail_the_run_and_say_so_in_one_line(
     pipeline.send(calm("rex", 1))
     assert pipeline.step().success
     one = pipeline.record().range
-    path = pipeline.files.baseline_path(one, 0, 12, DETECTOR_VERSION)
+    path = BaselineFiles(pipeline.files, one.topic, one.epoch, 0, DETECTOR_VERSION).path(12)
     kept = path.read_bytes()
     pipeline.files.write(path, b'{"format":99,"pet_ids":[]}\n')
     pipeline.send(calm("rex", 1, since_min=1))

@@ -123,7 +123,7 @@ def test_offsets_are_committed_up_to_the_end_of_the_range(done: Done) -> None:
 def test_the_ledger_says_done_with_what_was_counted(done: Done) -> None:
     record = done.record
     assert (record.status, record.attempt) == ("done", 1)
-    counts = {name: number for name, number in record.counts.items() if name != "active"}
+    counts = {name: number for name, number in record.counts.items() if isinstance(number, int)}
     assert counts == {
         "messages": 544,
         "readings": 540,

@@ -1,4 +1,4 @@
-"""The first tables: ranges, leases, positions, gaps, episodes, alerts, tallies."""
+"""The first tables: what is read, what came of it, what was changed by hand."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,6 +11,7 @@ def upgrade() -> None:
     """Create all tables of the first release."""
     _create_stream()
     _create_outcomes()
+    _create_upkeep()
 
 
 def _create_stream() -> None:
@@ -32,6 +33,7 @@ def _create_stream() -> None:
         sa.Column("counts", sa.Text),
         sa.Column("finished_s", sa.Float),
         sa.Column("reported_s", sa.Float),
+        sa.Column("compacted_s", sa.Float),
     )
     op.create_index("ranges_by_status", "ranges", ["topic", "epoch", "status"])
     op.create_index("ranges_by_run", "ranges", ["run_id"])
@@ -75,6 +77,7 @@ def _create_outcomes() -> None:
         sa.Column("started_ms", sa.BigInteger, nullable=False),
         sa.Column("raised_ms", sa.BigInteger, nullable=False),
         sa.Column("ended_ms", sa.BigInteger),
+        sa.Column("noted_s", sa.Float, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
     )
     op.create_table(
@@ -84,6 +87,7 @@ def _create_outcomes() -> None:
         sa.Column("pet_id", sa.String(128), nullable=False, index=True),
         sa.Column("severity", sa.String(16), nullable=False),
         sa.Column("raised_ms", sa.BigInteger, nullable=False),
+        sa.Column("noted_s", sa.Float, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
     )
     op.create_table(
@@ -98,4 +102,28 @@ def _create_outcomes() -> None:
         sa.Column("transport", sa.String(16), primary_key=True),
         sa.Column("outcome", sa.String(16), primary_key=True),
         sa.Column("points", sa.BigInteger, nullable=False),
+    )
+
+
+def _create_upkeep() -> None:
+    """What outlives the rows that are trimmed, and what people changed."""
+    op.create_table(
+        "totals",
+        sa.Column("topic", sa.String(255), primary_key=True),
+        sa.Column("name", sa.String(64), primary_key=True),
+        sa.Column("value", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "baseline_changes",
+        sa.Column("topic", sa.String(255), primary_key=True),
+        sa.Column("epoch", sa.String(64), primary_key=True),
+        sa.Column("partition", sa.Integer, primary_key=True),
+        sa.Column("at_offset", sa.BigInteger, primary_key=True),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("noted_s", sa.Float, nullable=False),
+    )
+    op.create_table(
+        "erasures",
+        sa.Column("pet_digest", sa.String(64), primary_key=True),
+        sa.Column("erased_s", sa.Float, nullable=False),
     )
