@@ -15,12 +15,20 @@ from pettwin_pipeline.defs.ingest import (
     telemetry_batch,
 )
 from pettwin_pipeline.defs.ports import Ports
+from pettwin_pipeline.defs.replays import replay_job
 from pettwin_pipeline.defs.reporting import make_pipeline_state_sensor, pipeline_metrics
 from pettwin_pipeline.defs.scoring import (
     anomaly_scores,
     health_alerts,
     pet_health_alerts_topic,
     verdicts,
+)
+from pettwin_pipeline.defs.upkeep import (
+    compacted_readings,
+    compaction_job,
+    hourly_compaction,
+    hourly_housekeeping,
+    housekeeping_job,
 )
 from pettwin_pipeline.settings import Settings
 
@@ -37,8 +45,15 @@ stream_job = dg.define_asset_job(
 _interval_s = Settings.load().pettwin_batch_interval_s
 
 defs = dg.Definitions(
-    assets=[pet_health_stream, pet_health_dead_letters, *STREAM, pet_health_alerts_topic],
-    jobs=[stream_job],
+    assets=[
+        pet_health_stream,
+        pet_health_dead_letters,
+        *STREAM,
+        pet_health_alerts_topic,
+        compacted_readings,
+    ],
+    jobs=[stream_job, replay_job, compaction_job, housekeeping_job],
+    schedules=[hourly_compaction, hourly_housekeeping],
     sensors=[
         make_new_readings_sensor(stream_job, _interval_s),
         make_pipeline_state_sensor(min(30, _interval_s)),

@@ -21,6 +21,7 @@ from pettwin_pipeline.detection.snapshots import (
 )
 from pettwin_pipeline.errors import BaselinesMissingError
 
+FOLDER: Final = "baselines"
 SUFFIX: Final = ".baselines"
 
 
@@ -37,7 +38,7 @@ class BaselineFiles:
     @property
     def folder(self) -> UPath:
         """Where they lie."""
-        place = self.files.root / "baselines" / self.topic / self.epoch
+        place = self.files.root / FOLDER / self.topic / self.epoch
         return place / f"detector{self.version}" / f"partition{self.partition:05d}"
 
     def path(self, offset: int) -> UPath:

@@ -30,6 +30,7 @@ from pettwin_pipeline.adapters.ledger_records import (
     record_of,
 )
 from pettwin_pipeline.adapters.ledger_setbacks import Setbacks
+from pettwin_pipeline.adapters.ledger_upkeep import Upkeep
 from pettwin_pipeline.batches import OffsetRange, backoff_s, parse_parts
 from pettwin_pipeline.detection.alerts import Alert
 from pettwin_pipeline.detection.episodes import Episode
@@ -43,6 +44,7 @@ class Ledger:
         self._engine = engine
         self.outcomes = Outcomes(engine)
         self.setbacks = Setbacks(engine)
+        self.upkeep = Upkeep(engine)
 
     def close(self) -> None:
         """Let go of the database."""

@@ -96,6 +96,7 @@ class Outcomes:
 
 def add_totals(sql: sa.Connection, topic: str, counts: Mapping[str, Any]) -> None:
     """Add what a range counted to the sums of its topic, which outlive the rows of ranges."""
+    t.take_turns(sql, f"totals {topic}")
     for name, value in counts.items():
         if not isinstance(value, int):
             continue

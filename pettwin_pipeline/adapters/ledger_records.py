@@ -38,6 +38,7 @@ class RangeRecord:
     counts: dict[str, Any]
     finished_s: float | None
     reported_s: float | None
+    compacted_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ def record_of(row: Any) -> RangeRecord:
         counts=json.loads(row.counts or "{}"),
         finished_s=row.finished_s,
         reported_s=row.reported_s,
+        compacted_s=row.compacted_s,
     )
 
 

@@ -1,7 +1,8 @@
 """From the topic to readings: the sensor that plans ranges, the asset that reads one exactly."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,8 +12,11 @@ from pettwin_pipeline.defs.ports import Materialized, Ports
 from pettwin_pipeline.errors import NoBrokerError, PettwinError
 
 if TYPE_CHECKING:
-    from pettwin_pipeline.adapters.kafka_messages import Outgoing
+    import polars as pl
+
+    from pettwin_pipeline.adapters.kafka_messages import Fetched, Outgoing
     from pettwin_pipeline.adapters.ledger_records import RangeRecord
+    from pettwin_pipeline.batches import OffsetRange
     from pettwin_pipeline.readings.schema import AgeLimits, Reject
     from pettwin_pipeline.settings import Settings
 
@@ -43,6 +47,7 @@ pet_health_dead_letters = dg.AssetSpec(
     code_version="1",
     owners=OWNERS,
     deps=[pet_health_stream],
+    output_required=False,
     freshness_policy=STREAM_FRESHNESS,
     check_specs=[
         dg.AssetCheckSpec(
@@ -58,52 +63,123 @@ pet_health_dead_letters = dg.AssetSpec(
         ),
     ],
 )
-def telemetry_batch(context: dg.AssetExecutionContext, ports: Ports) -> Materialized:
-    """Readings of one offset range, exactly; what is not a reading goes to the dead letters."""
-    from pettwin_pipeline.defs.work import describe_range, take_range, working
+def telemetry_batch(
+    context: dg.AssetExecutionContext, ports: Ports
+) -> Iterator[Materialized | dg.AssetCheckResult]:
+    """Readings of one offset range, exactly; what is not a reading goes to the dead letters.
+
+    A run whose range is done is a replay: it compares, and nothing comes of it.
+    """
+    from pettwin_pipeline.defs.work import describe_range, done_before, take_range, working
     from pettwin_pipeline.metrics.points import WatchList
     from pettwin_pipeline.metrics.stages import record_readings, record_rejects, record_watched
-    from pettwin_pipeline.readings.decode import decode_batch
 
+    done = done_before(context, ports)
+    if done is not None:
+        yield from _replay(context, ports, done)
+        return
     take_range(context, ports)
     with working(context, ports, "ingest") as work:
         settings = ports.settings
         topic, group = settings.kafka_topic, settings.kafka_consumer_group
         got = ports.kafka.read_range(topic, work.range.parts, keep_alive=work.renew)
         with work.timed_as("validate"):
-            limits = _age_limits(settings)
-            decoded = decode_batch(
-                got.values, got.keys, got.partitions, got.offsets, got.kafka_ms, limits
-            )
+            batch = _validated(ports, got)
             work.renew()
-            letters = (_dead_letter(one, topic) for one in decoded.rejects)
+            letters = (_dead_letter(one, topic) for one in batch.rejects)
             ports.kafka.publish(settings.dead_letter_topic, letters)
         work.renew()
-        path = ports.files.write_frame(work.range, "readings", decoded.readings)
-        record_readings(work.recorder, decoded.readings, topic, group, ports.now_s)
-        record_watched(work.recorder, decoded.readings, WatchList(settings.watch_pets))
-        record_rejects(work.recorder, decoded.rejects, topic)
-        checks = _checks(len(got.values), len(decoded.readings), len(decoded.rejects))
+        readings, rejects = batch.readings, batch.rejects
+        path = ports.files.write_frame(work.range, "readings", readings)
+        record_readings(work.recorder, readings, topic, group, ports.now_s)
+        record_watched(work.recorder, readings, WatchList(settings.watch_pets))
+        record_rejects(work.recorder, rejects, topic)
+        checks = _checks(batch)
         for check in checks:
             work.note_check(check)
         if not checks[0].passed:  # Dagster stops here: the lane must not wait for the lease to end
             work.give_up("messages were skipped or counted twice: see the asset check")
         work.counts |= {
-            "messages": len(got.values),
-            "readings": len(decoded.readings),
-            "rejects": len(decoded.rejects),
+            "messages": batch.messages,
+            "readings": len(readings),
+            "rejects": len(rejects),
+            "erased": batch.erased,
         }
         metadata = {
-            "dagster/row_count": len(decoded.readings),
+            "dagster/row_count": len(readings),
             "dagster/column_schema": _column_schema(),
-            "messages": len(got.values),
-            "rejects": _rejects_table(decoded.rejects),
-            "pets": decoded.readings["pet_id"].n_unique(),
+            "messages": batch.messages,
+            "rejects": _rejects_table(rejects),
+            "pets": readings["pet_id"].n_unique(),
             "file": dg.MetadataValue.path(str(path)),
             **_services(ports),
             **describe_range(work.record),
         }
-    return dg.MaterializeResult(metadata=metadata, check_results=checks)
+    yield dg.MaterializeResult(metadata=metadata, check_results=checks)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBatch:
+    """What the messages of a range are."""
+
+    messages: int
+    readings: "pl.DataFrame"
+    rejects: "Sequence[Reject]"
+    erased: int
+    """Readings of pets that were erased after they came: nothing is kept of them."""
+
+
+def read_exactly(ports: Ports, one: "OffsetRange") -> ReadBatch:
+    """The messages of a range, read and judged. Has no effect."""
+    return _validated(ports, ports.kafka.read_range(one.topic, one.parts))
+
+
+def _validated(ports: Ports, got: "Fetched") -> ReadBatch:
+    from pettwin_pipeline.readings.decode import decode_batch
+
+    limits = _age_limits(ports.settings)
+    decoded = decode_batch(got.values, got.keys, got.partitions, got.offsets, got.kafka_ms, limits)
+    kept = _without_erased(ports, decoded.readings)
+    return ReadBatch(
+        messages=len(got.values),
+        readings=kept,
+        rejects=decoded.rejects,
+        erased=len(decoded.readings) - len(kept),
+    )
+
+
+def _without_erased(ports: Ports, readings: "pl.DataFrame") -> "pl.DataFrame":
+    """Drop what came from erased pets before they were erased."""
+    import polars as pl
+
+    from pettwin_pipeline.adapters.ledger_upkeep import erased_pets
+
+    erased = erased_pets(ports.ledger.upkeep.erasures(), readings["pet_id"].unique().to_list())
+    for pet_id, erased_s in erased.items():
+        came_before = (pl.col("pet_id") == pet_id) & (pl.col("kafka_ms") <= erased_s * 1000)
+        readings = readings.filter(~came_before)
+    return readings
+
+
+def _replay(
+    context: dg.AssetExecutionContext, ports: Ports, record: "RangeRecord"
+) -> Iterator[dg.AssetCheckResult]:
+    """A run that was executed again: its range is scored and compared; later assets are skipped."""
+    from pettwin_pipeline.defs.replays import replay_range, replay_table
+
+    try:
+        done = replay_range(ports, record)
+    except PettwinError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    context.log.info("a replay, because this range is done: %s", done.told)
+    context.log_event(
+        dg.AssetObservation(
+            "telemetry_batch", metadata={"replay": replay_table([done]), "told": done.told}
+        )
+    )
+    if not done.same and done.comparable:
+        raise dg.Failure(done.told, allow_retries=False)
+    yield from _checks(done.batch)
 
 
 def _age_limits(settings: "Settings") -> "AgeLimits":
@@ -141,11 +217,12 @@ def _dead_letter(reject: "Reject", topic: str) -> "Outgoing":
     return Outgoing(key=reject.key, value=reject.value, headers=headers)
 
 
-def _checks(messages: int, readings: int, rejects: int) -> list[dg.AssetCheckResult]:
+def _checks(batch: ReadBatch) -> list[dg.AssetCheckResult]:
+    messages, readings, rejects = batch.messages, len(batch.readings), len(batch.rejects)
     share = rejects / messages if messages else 0.0
     return [
         dg.AssetCheckResult(
-            passed=readings + rejects == messages,
+            passed=readings + rejects + batch.erased == messages,
             check_name="every_message_became_a_reading_or_a_reject",
             metadata={"messages": messages, "readings": readings, "rejects": rejects},
         ),

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pettwin_pipeline.adapters.kafka import Kafka
     from pettwin_pipeline.adapters.ledger import Ledger
     from pettwin_pipeline.adapters.telemetry import SendReport, Transport
-    from pettwin_pipeline.batches import OffsetRange
     from pettwin_pipeline.metrics.points import Point
 
     Materialized = dg.MaterializeResult[None]
@@ -89,12 +88,12 @@ class Ports(dg.ConfigurableResource[Any]):
 
         return BatchFiles.at(self.settings.data_url)
 
-    def baselines(self, one: "OffsetRange", partition: int) -> "BaselineFiles":
+    def baselines(self, topic: str, epoch: str, partition: int) -> "BaselineFiles":
         """The baselines of a partition of a topic, by the detector of this release."""
         from pettwin_pipeline.adapters.baseline_files import BaselineFiles
         from pettwin_pipeline.detection.screen import DETECTOR_VERSION
 
-        return BaselineFiles(self.files, one.topic, one.epoch, partition, DETECTOR_VERSION)
+        return BaselineFiles(self.files, topic, epoch, partition, DETECTOR_VERSION)
 
     @property
     def now_s(self) -> float:

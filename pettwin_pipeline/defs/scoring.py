@@ -97,11 +97,12 @@ def _score_partitions(work: "Work", readings: "pl.DataFrame") -> "dict[int, Scor
     from pettwin_pipeline.detection.scoring import score_batch
     from pettwin_pipeline.detection.snapshots import plan_snapshot
 
-    scored_to = work.ports.ledger.scored_to(work.range.topic, work.range.epoch)
+    topic, epoch = work.range.topic, work.range.epoch
+    scored_to = work.ports.ledger.scored_to(topic, epoch)
     every = work.ports.settings.pettwin_snapshot_every
     scored = {}
     for part in work.range.parts:
-        kept = work.ports.baselines(work.range, part.partition)
+        kept = work.ports.baselines(topic, epoch, part.partition)
         # The end of the last range: a gap may lie in between.
         baselines, below = _begin_from(work, kept, scored_to.get(part.partition))
         mine = readings.filter(pl.col("partition") == part.partition)

@@ -109,6 +109,13 @@ class Work:
         )
 
 
+def done_before(context: dg.AssetExecutionContext, ports: Ports) -> RangeRecord | None:
+    """The range of a run that was executed again after its range was done."""
+    tags = context.run.tags
+    record = ports.ledger.of_id(int(tags[RANGE_TAG])) if RANGE_TAG in tags else None
+    return record if record is not None and record.status == "done" else None
+
+
 def take_range(context: dg.AssetExecutionContext, ports: Ports) -> None:
     """Take the lane for the range that this run was asked for, or for the next one by hand.
 

@@ -34,6 +34,8 @@ STEP_S = 5
 _TIMES = {
     "ranges": ("requested_s", "not_before_s", "finished_s"),
     "leases": ("taken_s", "expires_s"),
+    "episodes": ("noted_s",),
+    "alerts": ("noted_s",),
 }
 
 

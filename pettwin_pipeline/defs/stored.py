@@ -1,0 +1,46 @@
+"""What is stored of a done range: its readings with their scores, wherever they lie by now.
+
+In the two files of its batch, or in the file of the hour that they were put into.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from pettwin_pipeline.defs.ports import Ports
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from pettwin_pipeline.adapters.ledger_records import RangeRecord
+
+SCORES: Final = ("status", "score", "flagged")
+"""The columns that scoring adds to those of a reading."""
+BATCH_FILES: Final[Sequence[tuple[str, str]]] = (
+    ("readings", "parquet"),
+    ("scores", "parquet"),
+    ("episodes", "json"),
+    ("verdicts", "json"),
+    ("alerts", "json"),
+)
+"""What a batch leaves, beside its counts and points."""
+
+
+def stored_batch(ports: Ports, record: "RangeRecord") -> "pl.DataFrame | None":
+    """Readings and scores of a done range, in the order (partition, offset); None: removed."""
+    from pettwin_pipeline.adapters.hour_files import HourFiles, hour_of
+
+    one = record.range
+    if record.compacted_s is not None and record.finished_s is not None:
+        return HourFiles(ports.files, one.topic, one.epoch).read(hour_of(record.finished_s), one)
+    try:
+        readings = ports.files.read_frame(one, "readings")
+        scores = ports.files.read_frame(one, "scores")
+    except FileNotFoundError:
+        return None
+    return readings.join(
+        scores.select("partition", "offset", *SCORES),
+        on=["partition", "offset"],
+        how="left",
+        maintain_order="left",
+        validate="1:1",
+    )
