@@ -264,6 +264,37 @@ def unpark(
 
 
 @app.command()
+def repartition(
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say which pets would move; change nothing.")
+    ] = False,
+) -> None:
+    """Bring what was learnt of each pet to the partition where its readings come now.
+
+    For after partitions were added to the topic: a pet that comes to another one begins anew there
+    until this is run. Waits for the runs under way; the stream goes on afterwards.
+    """
+    from pettwin_pipeline.commands import pets as command
+
+    command.repartition(typer.echo, dry_run=dry_run)
+
+
+@app.command()
+def erase(
+    pet_id: Annotated[str, typer.Argument(metavar="PET", help="Its id.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Erase a pet: its readings, baselines, episodes, verdicts and alerts. There is no way back."""
+    from pettwin_pipeline.commands import pets as command
+
+    if not yes:
+        typer.confirm(f"erase everything that is kept of {pet_id}?", abort=True)
+    command.erase(pet_id, typer.echo)
+
+
+@app.command()
 def settings() -> None:
     """List every setting, its value and what is allowed; secrets are not shown."""
     from pettwin_pipeline.commands import settings as command

@@ -61,6 +61,10 @@ class LeaseLostError(PettwinError):
     """Another run holds the lane now: this run may write nothing more."""
 
 
+class LanesBusyError(PettwinError):
+    """A run works on a lane that is needed free: try again when it has ended."""
+
+
 class UnknownFormatError(PettwinError):
     """A kept file or table has a version that this release does not know: upgrade, or restore."""
 

@@ -46,10 +46,7 @@ class BatchFiles:
 
     def write_frame(self, one: OffsetRange, what: str, frame: pl.DataFrame) -> UPath:
         """Write a frame as Parquet; the same rows give the same bytes."""
-        buffer = io.BytesIO()
-        whole = frame.rechunk()  # the pieces that it was put together from would show
-        whole.write_parquet(buffer, compression="zstd", compression_level=1, statistics=False)
-        return self.write(self.path(one, what, "parquet"), buffer.getvalue())
+        return self.write(self.path(one, what, "parquet"), encode_frame(frame))
 
     def read_frame(self, one: OffsetRange, what: str) -> pl.DataFrame:
         """Read a frame back.
@@ -57,7 +54,7 @@ class BatchFiles:
         Raises:
             FileNotFoundError: the batch has none.
         """
-        return pl.read_parquet(io.BytesIO(self.path(one, what, "parquet").read_bytes()))
+        return parse_frame(self.path(one, what, "parquet").read_bytes())
 
     def write_json(self, one: OffsetRange, what: str, content: bytes) -> UPath:
         """Write bytes that are JSON."""
@@ -93,6 +90,25 @@ class BatchFiles:
             temporary.unlink(missing_ok=True)
             raise
         return path
+
+
+def encode_frame(frame: pl.DataFrame, *, level: int = 1, statistics: bool = False) -> bytes:
+    """A frame as Parquet: the same rows give the same bytes.
+
+    Args:
+        frame: to write.
+        level: of zstd.
+        statistics: of each column: for files that are searched.
+    """
+    buffer = io.BytesIO()
+    whole = frame.rechunk()  # the pieces that it was put together from would show
+    whole.write_parquet(buffer, compression="zstd", compression_level=level, statistics=statistics)
+    return buffer.getvalue()
+
+
+def parse_frame(content: bytes, columns: list[str] | None = None) -> pl.DataFrame:
+    """The way back from `encode_frame`; of some columns only, where they are named."""
+    return pl.read_parquet(io.BytesIO(content), columns=columns)
 
 
 def _sync_folder(folder: UPath) -> None:

@@ -5,7 +5,6 @@ and event time, for whoever looks at a pet; the rows of a range are found again 
 Knows paths and frames.
 """
 
-import io
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -13,7 +12,7 @@ from typing import Final
 import polars as pl
 from upath import UPath
 
-from pettwin_pipeline.adapters.files import BatchFiles
+from pettwin_pipeline.adapters.files import BatchFiles, encode_frame, parse_frame
 from pettwin_pipeline.batches import OffsetRange
 
 HOUR_S: Final = 3600
@@ -47,12 +46,9 @@ class HourFiles:
             first_id: number of the first range in it: the same ranges give the same name.
             rows: of `READING_SCHEMA` and their scores.
         """
-        buffer = io.BytesIO()
-        rows.sort("pet_id", "time_ms", "partition", "offset").write_parquet(
-            buffer, compression="zstd", statistics=True
-        )
         path = self.folder / f"{_name(hour_s)}-{first_id:010d}.parquet"
-        return self.files.write(path, buffer.getvalue())
+        ordered = rows.sort("pet_id", "time_ms", "partition", "offset")
+        return self.files.write(path, encode_hour(ordered))
 
     def read(self, hour_s: int, one: OffsetRange) -> pl.DataFrame | None:
         """The rows of a range, in the order (partition, offset); None where the hour is gone."""
@@ -61,7 +57,7 @@ class HourFiles:
             & pl.col("offset").is_between(part.start, part.end, closed="left")
             for part in one.parts
         )
-        found = [_frame(path).filter(chosen) for path in self.paths(hour_s)]
+        found = [parse_frame(path.read_bytes()).filter(chosen) for path in self.paths(hour_s)]
         return pl.concat(found).sort("partition", "offset") if found else None
 
     def paths(self, hour_s: int | None = None) -> list[UPath]:
@@ -72,6 +68,11 @@ class HourFiles:
         return sorted(
             (path for path in self.folder.iterdir() if path.name.startswith(begin)), key=str
         )
+
+
+def encode_hour(rows: pl.DataFrame) -> bytes:
+    """Sorted rows as the bytes of a file."""
+    return encode_frame(rows, level=3, statistics=True)
 
 
 def ended_s(name: str, otherwise_s: float) -> float:
@@ -85,7 +86,3 @@ def ended_s(name: str, otherwise_s: float) -> float:
 
 def _name(hour_s: int) -> str:
     return datetime.fromtimestamp(hour_s, tz=UTC).strftime(_NAME)
-
-
-def _frame(path: UPath) -> pl.DataFrame:
-    return pl.read_parquet(io.BytesIO(path.read_bytes()))

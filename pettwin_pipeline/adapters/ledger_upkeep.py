@@ -3,6 +3,7 @@
 Each method is one transaction. Knows SQL; what is due is decided in `defs/upkeep` and the commands.
 """
 
+import json
 from collections.abc import Collection, Iterable
 from hashlib import blake2b
 
@@ -111,6 +112,24 @@ class Upkeep:
                 found.setdefault(row.partition, set()).add(row.at_offset)
         return found
 
+    def end_episodes(self, pet_id: str, partition: int, ended_ms: int) -> int:
+        """End what goes on of a pet in a partition that it left; how many episodes."""
+        going_on = (t.episodes.c.pet_id == pet_id) & t.episodes.c.ended_ms.is_(None)
+        ended = 0
+        with self._engine.begin() as sql:
+            for row in sql.execute(sa.select(t.episodes).where(going_on)).all():
+                body = json.loads(row.body)
+                if body["partition"] != partition:
+                    continue
+                body["ended_ms"] = ended_ms
+                sql.execute(
+                    sa.update(t.episodes)
+                    .filter_by(episode_id=row.episode_id)
+                    .values(ended_ms=ended_ms, body=json.dumps(body))
+                )
+                ended += 1
+        return ended
+
     # lanes that nobody may work on for a moment
 
     def hold_lane(
@@ -172,6 +191,15 @@ class Upkeep:
                 table.name: sql.execute(sa.delete(table).where(table.c.pet_id == pet_id)).rowcount
                 for table in (t.episodes, t.alerts)
             }
+
+    def give_back(self) -> None:
+        """Have the database let go of what was deleted: until then it lies in its free pages."""
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as sql:
+            if sql.dialect.name == "sqlite":
+                sql.exec_driver_sql("COMMIT")  # ours begins by itself
+            sql.exec_driver_sql("VACUUM")
+            if sql.dialect.name == "sqlite":
+                sql.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def erasures(self) -> dict[str, float]:
         """When pets were erased, by the digest of their id."""

@@ -135,30 +135,18 @@ def read_exactly(ports: Ports, one: "OffsetRange") -> ReadBatch:
 
 
 def _validated(ports: Ports, got: "Fetched") -> ReadBatch:
+    from pettwin_pipeline.defs.stored import without_erased
     from pettwin_pipeline.readings.decode import decode_batch
 
     limits = _age_limits(ports.settings)
     decoded = decode_batch(got.values, got.keys, got.partitions, got.offsets, got.kafka_ms, limits)
-    kept = _without_erased(ports, decoded.readings)
+    kept = without_erased(ports, decoded.readings)
     return ReadBatch(
         messages=len(got.values),
         readings=kept,
         rejects=decoded.rejects,
         erased=len(decoded.readings) - len(kept),
     )
-
-
-def _without_erased(ports: Ports, readings: "pl.DataFrame") -> "pl.DataFrame":
-    """Drop what came from erased pets before they were erased."""
-    import polars as pl
-
-    from pettwin_pipeline.adapters.ledger_upkeep import erased_pets
-
-    erased = erased_pets(ports.ledger.upkeep.erasures(), readings["pet_id"].unique().to_list())
-    for pet_id, erased_s in erased.items():
-        came_before = (pl.col("pet_id") == pet_id) & (pl.col("kafka_ms") <= erased_s * 1000)
-        readings = readings.filter(~came_before)
-    return readings
 
 
 def _replay(

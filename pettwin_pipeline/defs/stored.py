@@ -1,6 +1,7 @@
 """What is stored of a done range: its readings with their scores, wherever they lie by now.
 
-In the two files of its batch, or in the file of the hour that they were put into.
+In the two files of its batch, or in the file of the hour that they were put into. Nothing of a pet
+that was erased since.
 """
 
 from collections.abc import Sequence
@@ -31,16 +32,32 @@ def stored_batch(ports: Ports, record: "RangeRecord") -> "pl.DataFrame | None":
 
     one = record.range
     if record.compacted_s is not None and record.finished_s is not None:
-        return HourFiles(ports.files, one.topic, one.epoch).read(hour_of(record.finished_s), one)
+        hours = HourFiles(ports.files, one.topic, one.epoch)
+        rows = hours.read(hour_of(record.finished_s), one)
+        return None if rows is None else without_erased(ports, rows)
     try:
         readings = ports.files.read_frame(one, "readings")
         scores = ports.files.read_frame(one, "scores")
     except FileNotFoundError:
         return None
-    return readings.join(
+    rows = readings.join(
         scores.select("partition", "offset", *SCORES),
         on=["partition", "offset"],
         how="left",
         maintain_order="left",
         validate="1:1",
     )
+    return without_erased(ports, rows)
+
+
+def without_erased(ports: Ports, readings: "pl.DataFrame") -> "pl.DataFrame":
+    """Drop what came from erased pets before they were erased."""
+    import polars as pl
+
+    from pettwin_pipeline.adapters.ledger_upkeep import erased_pets
+
+    erased = erased_pets(ports.ledger.upkeep.erasures(), readings["pet_id"].unique().to_list())
+    for pet_id, erased_s in erased.items():
+        came_before = (pl.col("pet_id") == pet_id) & (pl.col("kafka_ms") <= erased_s * 1000)
+        readings = readings.filter(~came_before)
+    return readings

@@ -115,9 +115,14 @@ def _write_hour(
     ports: Ports, hour_s: int, records: "Sequence[RangeRecord]", frame: "pl.DataFrame"
 ) -> "UPath":
     from pettwin_pipeline.adapters.hour_files import HourFiles
+    from pettwin_pipeline.defs.stored import without_erased
 
     one = records[0].range
-    return HourFiles(ports.files, one.topic, one.epoch).write(hour_s, records[0].id, frame)
+    hours = HourFiles(ports.files, one.topic, one.epoch)
+    path = hours.write(hour_s, records[0].id, frame)
+    left = without_erased(ports, frame)
+    # A pet may have been erased while this was written: whoever did it has not seen this file.
+    return path if len(left) == len(frame) else hours.write(hour_s, records[0].id, left)
 
 
 def _remove_files(ports: Ports, record: "RangeRecord") -> int:

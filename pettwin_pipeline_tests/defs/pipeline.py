@@ -25,6 +25,7 @@ from pettwin_pipeline.state import Stack
 from pettwin_pipeline_tests.stack.programs import wait_for
 
 DAGSTERS_OWN = pytest.mark.filterwarnings(
+    "ignore:Property `ScheduleDefinition.environment_vars` is deprecated:DeprecationWarning",
     "ignore:The `__fields__` attribute is deprecated:DeprecationWarning",
 )
 """Dagster 1.13 looks at the fields of a resource in pydantic's old way."""
