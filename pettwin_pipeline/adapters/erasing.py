@@ -15,6 +15,7 @@ from upath import UPath
 from pettwin_pipeline.adapters import baseline_files, hour_files
 from pettwin_pipeline.adapters.files import BatchFiles, encode_frame, parse_frame
 from pettwin_pipeline.detection.snapshots import Snapshot, encode_snapshot, parse_snapshot, without
+from pettwin_pipeline.errors import UnknownFormatError
 from pettwin_pipeline.metrics.points import encode_points, parse_points
 
 _OF_EPISODES: Final = ("episodes", "alerts", "verdicts")
@@ -33,29 +34,42 @@ def erase_from_files(
 
     Returns:
         How many readings, and how many files of each kind were written anew.
+
+    Raises:
+        UnknownFormatError: a file cannot be read.
     """
     found: Counter[str] = Counter()
     episodes: set[str] = set()
     for kind, path in _in_order(files.root):
         keep_alive()
-        content = path.read_bytes()
-        if kind in _OF_EPISODES:
-            left = _from_json(content, pet_id, episodes)
-        elif kind == baseline_files.FOLDER:
-            left = _from_baselines(content, pet_id)
-        elif kind.startswith("points"):
-            points = parse_points(content)
-            others = [one for one in points if dict(one.tags).get("pet_id") != pet_id]
-            left = None if len(others) == len(points) else encode_points(others)
-        elif path.suffix == ".parquet":
-            rows, left = _from_frame(content, pet_id, is_hour=kind == hour_files.FOLDER)
-            found["readings"] += 0 if kind == "scores" else rows
-        else:
-            continue
+        try:
+            rows, left = _without_pet(kind, path, pet_id, episodes)
+        except (msgspec.MsgspecError, pl.exceptions.ComputeError) as error:
+            raise UnknownFormatError(
+                f"{path} cannot be read ({error}): restore or remove it, then erase again"
+            ) from None
+        found["readings"] += rows
         if left is not None:
             files.write(path, left)
             found[f"files of {kind}"] += 1
     return dict(found)
+
+
+def _without_pet(
+    kind: str, path: UPath, pet_id: str, episodes: set[str]
+) -> tuple[int, bytes | None]:
+    """How many readings of a pet a file holds, and the file without it; None: it is not in it."""
+    content = path.read_bytes()
+    if kind in _OF_EPISODES:
+        return 0, _from_json(content, pet_id, episodes)
+    if kind == baseline_files.FOLDER:
+        return 0, _from_baselines(content, pet_id)
+    if kind.startswith("points"):
+        return 0, _from_points(content, pet_id)
+    if path.suffix == ".parquet":
+        rows, left = _from_frame(content, pet_id, is_hour=kind == hour_files.FOLDER)
+        return 0 if kind == "scores" else rows, left
+    return 0, None
 
 
 def _in_order(root: UPath) -> list[tuple[str, UPath]]:
@@ -68,7 +82,7 @@ def _in_order(root: UPath) -> list[tuple[str, UPath]]:
 
 
 def _from_json(content: bytes, pet_id: str, episodes: set[str]) -> bytes | None:
-    """A list without what is of the pet; notes the ids of its episodes. None: it is not in it."""
+    """A list without what is of the pet; notes the ids of its episodes."""
     items: list[dict[str, Any]] = msgspec.json.decode(content)
     left = [one for one in items if not _is_of(one, pet_id, episodes)]
     episodes.update(one["episode_id"] for one in items if one.get("pet_id") == pet_id)
@@ -85,6 +99,12 @@ def _from_baselines(content: bytes, pet_id: str) -> bytes | None:
     if len(left.pet_ids) == len(snapshot.baselines.pet_ids):
         return None
     return encode_snapshot(Snapshot(snapshot.layer, left))
+
+
+def _from_points(content: bytes, pet_id: str) -> bytes | None:
+    points = parse_points(content)
+    left = [one for one in points if dict(one.tags).get("pet_id") != pet_id]
+    return None if len(left) == len(points) else encode_points(left)
 
 
 def _from_frame(content: bytes, pet_id: str, *, is_hour: bool) -> tuple[int, bytes | None]:
