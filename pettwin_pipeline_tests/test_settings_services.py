@@ -43,6 +43,7 @@ def test_services_say_what_is_absent(state_folder: StateFolder) -> None:
         "kafka": "none",
         "datadog": "none",
         "model": "none",
+        "notifications": "local",
     }
     assert found["kafka"][1].startswith("no broker: ")
 

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pettwin_pipeline.adapters import ledger_tables as t
+from pettwin_pipeline.adapters.ledger_outbox import NOBODY, Audience, Outbox, queue_notifications
 from pettwin_pipeline.adapters.ledger_outcomes import Outcomes, keep_alerts, keep_episodes
 from pettwin_pipeline.adapters.ledger_records import (
     FINISHED,
@@ -38,6 +39,7 @@ class Ledger:
         self._engine = engine
         self.outcomes = Outcomes(engine)
         self.setbacks = Setbacks(engine)
+        self.outbox = Outbox(engine)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -286,8 +288,12 @@ class Ledger:
         alerts: Sequence[Alert],
         counts: Mapping[str, Any],
         now_s: float,
+        audience: Audience = NOBODY,
     ) -> None:
         """Mark a range done, move its positions on, keep episodes and alerts, free the lane.
+
+        An alert that the ledger did not know is put into the outbox for each channel of `audience`;
+        nothing else ever does so: who scores a range again tells nobody twice.
 
         Raises:
             LeaseLostError: the run lost its lease, or its range was cut: nothing is written.
@@ -308,7 +314,7 @@ class Ledger:
             for part in record.range.parts:
                 self._move(sql, record.range, part.partition, part.end)
             keep_episodes(sql, episodes)
-            keep_alerts(sql, alerts)
+            queue_notifications(sql, keep_alerts(sql, alerts), audience, now_s)
 
     def _move(self, sql: sa.Connection, one: OffsetRange, partition: int, end: int) -> None:
         key = {"topic": one.topic, "epoch": one.epoch, "partition": partition}

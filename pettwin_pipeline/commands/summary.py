@@ -4,6 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console
@@ -20,6 +21,8 @@ SHOWN_ALERTS: Final = 6
 GRACE_MS: Final = 60_000
 """An alert this long after an episode still belongs to it."""
 SEVERITIES: Final = ("critical", "high", "medium", "low")
+TOLD: Final = ("critical", "high", "medium")
+"""Severities that owners are told of: the default, which the demo keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Outcome:
         lost: offsets that the broker dropped unread.
         ranges: that are done.
         kept_alerts: alerts in the ledger.
+        notified: ids of the alerts in the file of notifications, as its reader sees them.
         episodes: episodes in the ledger.
         published: alerts as a reader of the topic sees them.
         dead_letters: messages on the topic of dead letters.
@@ -49,6 +53,7 @@ class Outcome:
     lost: int
     ranges: Sequence[RangeRecord]
     kept_alerts: int
+    notified: Sequence[str]
     episodes: int
     published: Sequence[Alert]
     dead_letters: int
@@ -58,6 +63,7 @@ class Outcome:
     def problems(self) -> list[str]:
         """Why what went in is not what came out; empty where it is."""
         ids = Counter(alert.alert_id for alert in self.published)
+        to_tell = {alert.alert_id for alert in self.published if alert.severity in TOLD}
         checks = (
             (self.lost == 0, f"the broker dropped {self.lost:,} messages before they were read"),
             (self.totals.get("messages", 0) == self.sent, "messages sent and read differ"),
@@ -66,6 +72,7 @@ class Outcome:
             (self.lag == 0, f"{self.lag:,} messages were not committed"),
             (len(ids) == self.kept_alerts, "alerts on the topic and in the ledger differ"),
             (self.kept_alerts > 0, "no alert was raised"),
+            (set(self.notified) == to_tell, "alerts to be told and notifications differ"),
         )
         return [text for holds, text in checks if not holds]
 
@@ -92,7 +99,7 @@ def show_summary(outcome: Outcome, settings: Settings, say: Callable[[str], None
     """Print it; the last line says the result."""
     console = Console(highlight=False, markup=False)
     console.print()
-    console.print(_numbers(outcome))
+    console.print(_numbers(outcome, settings.notify_file))
     say("")
     say("some of the alerts:")
     for line in _alerts(outcome):
@@ -112,7 +119,7 @@ def show_summary(outcome: Outcome, settings: Settings, say: Callable[[str], None
         )
 
 
-def _numbers(outcome: Outcome) -> Table:
+def _numbers(outcome: Outcome, file: Path | None) -> Table:
     totals = outcome.totals
     working_s = max(outcome.took_s, 0.001)
     severities = Counter(alert.severity for alert in outcome.published)
@@ -125,6 +132,7 @@ def _numbers(outcome: Outcome) -> Table:
         ("late, repeated", f"{totals.get('late', 0)}, {totals.get('repeated', 0)}"),
         ("episodes", f"{outcome.episodes}"),
         ("alerts", f"{outcome.kept_alerts}: {told}"),
+        ("notifications", f"{len(set(outcome.notified))}, from medium on, in {file}"),
         ("injected episodes told", found),
         ("verdicts", "statistical: no model was asked"),
         ("lag", f"{outcome.lag}"),

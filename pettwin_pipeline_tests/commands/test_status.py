@@ -51,13 +51,18 @@ def test_where_nothing_was_read_everything_is_there_and_zero(place: Place, capsy
     found = status(capsys)
     assert found["state_folder"] == str(place.settings.state.root)
     assert found["stack"]["broker"] == place.broker.address
-    assert [one["name"] for one in found["services"]] == ["kafka", "datadog", "model"]
+    assert [one["name"] for one in found["services"]] == [
+        "kafka",
+        "datadog",
+        "model",
+        "notifications",
+    ]
     assert found["lag"] == {"0": 0, "1": 0, "2": 0, "3": 0}
     assert found["lanes"] == [
         {"lane": 0, "state": "free", "run": None, "held_s": None, "attempt": None, "error": None}
     ]
-    empty = ("totals", "alerts", "points", "ranges")
-    assert [found[name] for name in empty] == [{}, {}, {}, []]
+    empty = ("totals", "alerts", "points", "notifications", "ranges")
+    assert [found[name] for name in empty] == [{}, {}, {}, {}, []]
     assert (found["gap"], found["episodes"]) == (0, 0)
     assert (found["last_error"], found["broker_error"]) == (None, None)
 

@@ -34,6 +34,7 @@ STEP_S = 5
 _TIMES = {
     "ranges": ("requested_s", "not_before_s", "finished_s"),
     "leases": ("taken_s", "expires_s"),
+    "outbox": ("queued_s", "not_before_s", "tried_s", "ended_s"),
 }
 
 

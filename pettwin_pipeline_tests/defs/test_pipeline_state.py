@@ -67,6 +67,7 @@ def test_after_a_run_freshness_and_active_pets_are_told(
         "anomaly_scores",
         "verdicts",
         "health_alerts",
+        "notifications",
         "pipeline_metrics",
     }
     ratios = by_tag(lines, "dagster.asset.freshness_ratio", "asset")

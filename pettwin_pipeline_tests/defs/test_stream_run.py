@@ -154,13 +154,17 @@ def test_every_check_of_the_stream_is_there_and_passed(done: Done) -> None:
         "every_message_became_a_reading_or_a_reject": True,
         "dead_letter_share_is_small": True,
         "one_verdict_for_each_episode_and_severity": True,
+        "notifications_were_delivered": True,
         "points_were_accepted": True,
     }
 
 
 @pytest.mark.parametrize(
     "asset",
-    ["telemetry_batch", "anomaly_scores", "verdicts", "health_alerts", "pipeline_metrics"],
+    [
+        *("telemetry_batch", "anomaly_scores", "verdicts", "health_alerts", "notifications"),
+        "pipeline_metrics",
+    ],
 )
 def test_every_asset_says_which_offsets_it_is_of(done: Done, asset: str) -> None:
     told = metadata(done.result, asset)
