@@ -4,7 +4,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from rich.console import Console
@@ -99,12 +98,13 @@ def show_summary(outcome: Outcome, settings: Settings, say: Callable[[str], None
     """Print it; the last line says the result."""
     console = Console(highlight=False, markup=False)
     console.print()
-    console.print(_numbers(outcome, settings.notify_file))
+    console.print(_numbers(outcome))
     say("")
     say("some of the alerts:")
     for line in _alerts(outcome):
         say(line)
     say("alerts are automatic observations on recorded and simulated data, not veterinary advice")
+    say(f"notifications: {len(set(outcome.notified))}, from medium on, in {settings.notify_file}")
     state = settings.state
     say(f"look at it: PETTWIN_STATE_DIR={state.root} {PROGRAM} up --dagster, then open its address")
     say(f"logs: {state.logs}; status: PETTWIN_STATE_DIR={state.root} {PROGRAM} status")
@@ -119,7 +119,7 @@ def show_summary(outcome: Outcome, settings: Settings, say: Callable[[str], None
         )
 
 
-def _numbers(outcome: Outcome, file: Path | None) -> Table:
+def _numbers(outcome: Outcome) -> Table:
     totals = outcome.totals
     working_s = max(outcome.took_s, 0.001)
     severities = Counter(alert.severity for alert in outcome.published)
@@ -132,7 +132,6 @@ def _numbers(outcome: Outcome, file: Path | None) -> Table:
         ("late, repeated", f"{totals.get('late', 0)}, {totals.get('repeated', 0)}"),
         ("episodes", f"{outcome.episodes}"),
         ("alerts", f"{outcome.kept_alerts}: {told}"),
-        ("notifications", f"{len(set(outcome.notified))}, from medium on, in {file}"),
         ("injected episodes told", found),
         ("verdicts", "statistical: no model was asked"),
         ("lag", f"{outcome.lag}"),
