@@ -160,24 +160,29 @@ class Outbox:
 
     def backlog(self) -> dict[str, Backlog]:
         """How every channel stands that was ever told of anything."""
-        status, error = t.outbox.c.status, t.outbox.c.error
-        told_s = sa.func.coalesce(t.outbox.c.tried_s, t.outbox.c.queued_s)
-        counts = sa.select(
-            *(t.outbox.c.channel, status, sa.func.count().label("rows")),
-            sa.func.count(error).label("failing"),
-            sa.func.min(t.outbox.c.queued_s).label("oldest_s"),
-        ).group_by(t.outbox.c.channel, status)
+        place = (t.outbox.c.channel, t.outbox.c.status)
+        numbers = (sa.func.count().label("rows"), sa.func.min(t.outbox.c.queued_s).label("oldest"))
         found: dict[str, dict[str, Any]] = {}
         with self._engine.begin() as sql:
-            for row in sql.execute(counts):
+            for row in sql.execute(sa.select(*place, *numbers).group_by(*place)):
                 values = found.setdefault(row.channel, {})
                 values[row.status] = row.rows
                 if row.status == "waiting":
-                    values |= {"failing": row.failing, "oldest_s": row.oldest_s}
+                    values["oldest_s"] = row.oldest
             for channel, values in found.items():
-                last = sa.select(error).where((t.outbox.c.channel == channel) & error.is_not(None))
-                values["error"] = sql.scalar(last.order_by(told_s.desc()).limit(1))
+                values.update(_troubles(sql, channel))
         return {channel: Backlog(**values) for channel, values in found.items()}
+
+
+def _troubles(sql: sa.Connection, channel: str) -> dict[str, Any]:
+    """How much of what waits was tried in vain, and the last error. Reads no delivered row."""
+    error = t.outbox.c.error
+    failing = sa.select(sa.func.count(error)).where(_waiting(channel))
+    told_s = sa.func.coalesce(t.outbox.c.tried_s, t.outbox.c.queued_s)
+    undelivered = t.outbox.c.status.in_(("waiting", "given_up"))
+    last = sa.select(error).where((t.outbox.c.channel == channel) & undelivered)
+    last = last.where(error.is_not(None)).order_by(told_s.desc()).limit(1)
+    return {"failing": sql.scalar(failing), "error": sql.scalar(last)}
 
 
 def queue_notifications(
