@@ -14,6 +14,10 @@ from pettwin_pipeline.defs.ingest import (
     pet_health_stream,
     telemetry_batch,
 )
+from pettwin_pipeline.defs.notifications import (
+    make_unsent_notifications_sensor,
+    notifications,
+)
 from pettwin_pipeline.defs.ports import Ports
 from pettwin_pipeline.defs.replays import replay_job
 from pettwin_pipeline.defs.reporting import make_pipeline_state_sensor, pipeline_metrics
@@ -32,12 +36,15 @@ from pettwin_pipeline.defs.upkeep import (
 )
 from pettwin_pipeline.settings import Settings
 
-STREAM: Final = (telemetry_batch, anomaly_scores, verdicts, health_alerts, pipeline_metrics)
+STREAM: Final = (
+    *(telemetry_batch, anomaly_scores, verdicts, health_alerts),
+    *(notifications, pipeline_metrics),
+)
 
 stream_job = dg.define_asset_job(
     "stream_job",
     selection=dg.AssetSelection.assets(*STREAM),
-    description="One offset range: read, score, judge, alert, report.",
+    description="One offset range: read, score, judge, alert, tell, report.",
     # A failed range is asked for again by the sensor, unchanged: nobody else may retry it.
     tags={"dagster/max_retries": "0"},
 )
@@ -56,6 +63,7 @@ defs = dg.Definitions(
     schedules=[hourly_compaction, hourly_housekeeping],
     sensors=[
         make_new_readings_sensor(stream_job, _interval_s),
+        make_unsent_notifications_sensor(min(30, _interval_s)),
         make_pipeline_state_sensor(min(30, _interval_s)),
     ],
     resources={"ports": Ports()},

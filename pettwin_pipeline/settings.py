@@ -23,6 +23,7 @@ from pettwin_pipeline.environment import read_environment, refuse_unknown
 from pettwin_pipeline.errors import BrokerUnreachableError, NoBrokerError, SettingsError
 from pettwin_pipeline.settings_fields import SettingsFields
 from pettwin_pipeline.state import StateFolder, find_state_root
+from pettwin_pipeline.webhook_address import WebhookAddress, parse_hosts, parse_webhook_address
 
 SQLITE_LANES: Final = 4
 """More runs than these would wait for one another at a ledger in SQLite."""
@@ -82,6 +83,26 @@ class Settings(SettingsFields):
                 f"PETTWIN_LANES={self.pettwin_lanes}: more than {SQLITE_LANES} lanes need a ledger "
                 "in PostgreSQL: set PETTWIN_LEDGER_URL=postgresql+psycopg://..."
             )
+        return self
+
+    @model_validator(mode="after")
+    def _may_notify(self) -> Self:
+        allowed = f"PETTWIN_WEBHOOK_HOSTS={self.pettwin_webhook_hosts!r}"
+        try:
+            parse_hosts(self.pettwin_webhook_hosts)
+        except ValueError as error:
+            raise ValueError(f"{allowed}: {error}") from None
+        try:
+            _ = self.webhook
+        except ValueError as error:  # the address may hold a secret
+            raise ValueError(f"PETTWIN_WEBHOOK_URL=(secret): {error}; {allowed}") from None
+        secret = self.pettwin_webhook_secret
+        if secret is not None and not secret.get_secret_value().strip():
+            raise ValueError("PETTWIN_WEBHOOK_SECRET=(secret): it is blank: nothing can be signed")
+        try:
+            _ = self.notify_file
+        except RuntimeError as error:
+            raise ValueError(f"PETTWIN_NOTIFY_FILE={self.pettwin_notify_file!r}: {error}") from None
         return self
 
     @classmethod
@@ -155,6 +176,31 @@ class Settings(SettingsFields):
         return self.pettwin_data_url or str(self.state.data)
 
     @property
+    def webhook(self) -> WebhookAddress | None:
+        """Where alerts are posted to; its host is on the allow-list."""
+        if self.pettwin_webhook_url is None:
+            return None
+        hosts = parse_hosts(self.pettwin_webhook_hosts)
+        return parse_webhook_address(self.pettwin_webhook_url.get_secret_value().strip(), hosts)
+
+    @property
+    def notify_file(self) -> Path | None:
+        """The file that alerts are written to; a relative path is one in the state folder."""
+        if self.pettwin_notify_file == "none":
+            return None
+        name = Path(self.pettwin_notify_file or "notifications.ndjson").expanduser()
+        return self.state.root / name
+
+    @property
+    def notify_channels(self) -> tuple[Literal["webhook", "file"], ...]:
+        """How owners are told of alerts."""
+        chosen: dict[Literal["webhook", "file"], object] = {
+            "file": self.notify_file,
+            "webhook": self.webhook,
+        }
+        return tuple(name for name, place in chosen.items() if place is not None)
+
+    @property
     def watch_pets(self) -> tuple[str, ...]:
         """The watch list, sorted, without repeats."""
         return tuple(
@@ -205,7 +251,17 @@ class Settings(SettingsFields):
             ),
         }[transport]
         model = Service("model", "none", "verdicts are statistical: no model is asked")
-        return kafka, metrics, model
+        return kafka, metrics, model, self._notifications()
+
+    def _notifications(self) -> Service:
+        webhook, file = self.webhook, self.notify_file
+        places = [f"webhook at {webhook.where}"] if webhook else []
+        places += [f"file {file}"] if file else []
+        if not places:
+            return Service("notifications", "none", "owners are told nothing: see the alerts topic")
+        told = f"{' and '.join(places)}, from severity {self.pettwin_notify_from} on"
+        is_real = webhook is not None and not webhook.is_local
+        return Service("notifications", "real" if is_real else "local", told)
 
     @property
     def _dogstatsd_address(self) -> str:

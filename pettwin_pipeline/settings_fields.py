@@ -155,7 +155,9 @@ class SettingsFields(BaseSettings):
         "127.0.0.1,localhost,::1", description="hosts that may be posted to, comma separated"
     )
     pettwin_notify_file: str = Field(
-        "", description="alerts are written to this file, NDJSON; absent: in the state folder"
+        "",
+        description="alerts are written to this file, NDJSON, or to `none`; relative or absent: "
+        "in the state folder",
     )
     pettwin_notify_from: Literal["low", "medium", "high", "critical"] = Field(
         "medium", description="least severity that the owner is told of"

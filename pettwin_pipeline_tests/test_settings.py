@@ -17,6 +17,8 @@ SECRETS = {
     "DD_APP_KEY": "s3cret",
     "GEMINI_API_KEY": "s3cret",
     "PETTWIN_LEDGER_URL": "postgresql://me:s3cret@db/ledger",
+    "PETTWIN_WEBHOOK_URL": "http://localhost/s3cret",
+    "PETTWIN_WEBHOOK_SECRET": "s3cret",
 }
 
 
@@ -80,6 +82,9 @@ def test_without_any_variable_everything_has_its_default() -> None:
         ("PETTWIN_MAX_AHEAD_S", "inf", "a finite number"),
         ("PETTWIN_METRICS", "statsd", "'auto', 'dogstatsd', 'http' or 'none'"),
         ("PETTWIN_METRIC_NAMESPACE", "1st", "^([a-zA-Z]"),
+        ("PETTWIN_NOTIFY_FROM", "none", "'low', 'medium', 'high' or 'critical'"),
+        ("PETTWIN_NOTIFY_FILE", "~nobody-has-this-name/told", "home"),
+        ("PETTWIN_WEBHOOK_HOSTS", "a,b:80", "'b:80' is not a host"),
     ],
 )
 def test_a_wrong_value_is_refused_with_variable_value_and_what_is_allowed(
@@ -155,7 +160,15 @@ def test_secrets_are_never_printed() -> None:
 
 
 def test_an_error_prints_no_secret() -> None:
-    for wrong in ({"PETTWIN_LANES": "x"}, {"KAFKA_SASL_USERNAME": ""}):
+    wrong_values = (
+        {"PETTWIN_LANES": "x"},
+        {"KAFKA_SASL_USERNAME": ""},
+        {"PETTWIN_WEBHOOK_URL": "http://evil.example/s3cret"},
+        {"PETTWIN_WEBHOOK_URL": "http://me:s3cret@localhost/"},
+        {"PETTWIN_WEBHOOK_URL": "ftp://localhost/s3cret"},
+        {"PETTWIN_WEBHOOK_HOSTS": "*"},
+    )
+    for wrong in wrong_values:
         try:
             Settings.load({**SECRETS, **wrong})
         except SettingsError:
@@ -237,6 +250,39 @@ def test_settings_that_contradict_each_other_are_refused(
     environ: dict[str, str], told: str
 ) -> None:
     assert told in refusal(environ)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://evil.example/x", "its host 'evil.example' is not on the list"),
+        ("http://me:you@localhost/x", "an address has no user and no password in it"),
+        ("ftp://localhost/x", "allowed: https://host/path, or http:// for this machine"),
+    ],
+)
+def test_a_webhook_that_may_not_be_posted_to_names_both_variables(url: str, told: str) -> None:
+    refused = refusal({"PETTWIN_WEBHOOK_URL": url})
+    assert refused.startswith(f"PETTWIN_WEBHOOK_URL=(secret): {told}")
+    assert refused.endswith("; PETTWIN_WEBHOOK_HOSTS='127.0.0.1,localhost,::1'")
+    assert "\n" not in refused
+
+
+def test_a_host_on_the_list_may_be_posted_to_over_https_only() -> None:
+    hosts = {"PETTWIN_WEBHOOK_HOSTS": "Hooks.example, localhost"}
+    settings = Settings.load(hosts | {"PETTWIN_WEBHOOK_URL": "https://hooks.example/x\n"})
+    assert settings.webhook is not None
+    assert settings.webhook.where == "hooks.example:443"
+    told = refusal(hosts | {"PETTWIN_WEBHOOK_URL": "http://hooks.example/x"})
+    assert "'hooks.example' needs https://" in told
+
+
+def test_a_list_of_hosts_replaces_the_default() -> None:
+    hosts = {"PETTWIN_WEBHOOK_HOSTS": "hooks.example"}
+    assert "not on the list" in refusal(hosts | {"PETTWIN_WEBHOOK_URL": "http://localhost/"})
+
+
+def test_a_blank_secret_is_refused() -> None:
+    assert refusal({"PETTWIN_WEBHOOK_SECRET": " "}).startswith("PETTWIN_WEBHOOK_SECRET=(secret): ")
 
 
 def test_the_start_is_a_word_or_a_time() -> None:

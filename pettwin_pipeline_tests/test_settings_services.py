@@ -43,6 +43,7 @@ def test_services_say_what_is_absent(state_folder: StateFolder) -> None:
         "kafka": "none",
         "datadog": "none",
         "model": "none",
+        "notifications": "local",
     }
     assert found["kafka"][1].startswith("no broker: ")
 
@@ -63,6 +64,41 @@ def test_services_say_what_is_real(state_folder: StateFolder) -> None:
     assert found["datadog"] == ("real", "HTTP to datadoghq.eu")
     found = services(in_state(state_folder, DD_AGENT_HOST="agent"))
     assert found["datadog"] == ("real", "DogStatsD to agent:8125")
+
+
+@pytest.mark.parametrize(
+    ("environ", "state", "told"),
+    [
+        ({}, "local", "file STATE/notifications.ndjson, from severity medium on"),
+        ({"PETTWIN_NOTIFY_FILE": "told", "PETTWIN_NOTIFY_FROM": "low"}, "local", "file STATE/told"),
+        ({"PETTWIN_NOTIFY_FILE": "/dev/stdout"}, "local", "file /dev/stdout, from"),
+        ({"PETTWIN_NOTIFY_FILE": "~/told"}, "local", "file HOME/told, from"),
+        ({"PETTWIN_NOTIFY_FILE": "none"}, "none", "owners are told nothing"),
+        (
+            {"PETTWIN_WEBHOOK_URL": "http://[::1]:8/x?s3cret", "PETTWIN_NOTIFY_FILE": "none"},
+            "local",
+            "webhook at [::1]:8, from severity medium on",
+        ),
+        (
+            {"PETTWIN_WEBHOOK_URL": "https://a.b/s3cret", "PETTWIN_WEBHOOK_HOSTS": "a.b"},
+            "real",
+            "webhook at a.b:443 and file STATE/notifications.ndjson, from severity medium on",
+        ),
+    ],
+)
+def test_services_say_how_owners_are_told(
+    state_folder: StateFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    environ: dict[str, str],
+    state: str,
+    told: str,
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    found = services(in_state(state_folder, **environ))["notifications"]
+    assert found[0] == state
+    expected = told.replace("STATE", str(state_folder.root)).replace("HOME", "/home/me")
+    assert found[1].startswith(expected)
+    assert "s3cret" not in found[1]
 
 
 @pytest.mark.parametrize(

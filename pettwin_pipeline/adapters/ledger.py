@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pettwin_pipeline.adapters import ledger_tables as t
+from pettwin_pipeline.adapters.ledger_outbox import NOBODY, Audience, Outbox, queue_notifications
 from pettwin_pipeline.adapters.ledger_outcomes import (
     Outcomes,
     add_totals,
@@ -45,6 +46,7 @@ class Ledger:
         self.outcomes = Outcomes(engine)
         self.setbacks = Setbacks(engine)
         self.upkeep = Upkeep(engine)
+        self.outbox = Outbox(engine)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -294,8 +296,12 @@ class Ledger:
         alerts: Sequence[Alert],
         counts: Mapping[str, Any],
         now_s: float,
+        audience: Audience = NOBODY,
     ) -> None:
         """Mark a range done, move its positions on, keep episodes and alerts, free the lane.
+
+        An alert that the ledger did not know is put into the outbox for each channel of `audience`;
+        nothing else ever does so: who scores a range again tells nobody twice.
 
         Raises:
             LeaseLostError: the run lost its lease, or its range was cut: nothing is written.
@@ -317,7 +323,7 @@ class Ledger:
                 self._move(sql, record.range, part.partition, part.end)
             add_totals(sql, record.range.topic, counts)
             keep_episodes(sql, episodes, now_s)
-            keep_alerts(sql, alerts, now_s)
+            queue_notifications(sql, keep_alerts(sql, alerts, now_s), audience, now_s)
 
     def _move(self, sql: sa.Connection, one: OffsetRange, partition: int, end: int) -> None:
         key = {"topic": one.topic, "epoch": one.epoch, "partition": partition}

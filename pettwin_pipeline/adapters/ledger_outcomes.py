@@ -129,11 +129,13 @@ def keep_episodes(sql: sa.Connection, episodes: Sequence[Episode], now_s: float)
             )
 
 
-def keep_alerts(sql: sa.Connection, alerts: Sequence[Alert], now_s: float) -> None:
-    """Write alerts that are not known yet."""
+def keep_alerts(sql: sa.Connection, alerts: Sequence[Alert], now_s: float) -> list[Alert]:
+    """Write alerts that are not known yet; returns those."""
+    fresh = []
     for one in alerts:
         known = sa.select(t.alerts.c.alert_id).where(t.alerts.c.alert_id == one.alert_id)
         if sql.execute(known).first() is None:
+            fresh.append(one)
             sql.execute(
                 sa.insert(t.alerts).values(
                     alert_id=one.alert_id,
@@ -145,6 +147,7 @@ def keep_alerts(sql: sa.Connection, alerts: Sequence[Alert], now_s: float) -> No
                     body=msgspec.json.encode(one).decode(),
                 )
             )
+    return fresh
 
 
 def _ms(iso: str) -> int:

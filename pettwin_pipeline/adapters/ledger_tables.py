@@ -119,6 +119,23 @@ alerts = sa.Table(
     sa.Column("noted_s", sa.Float, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
 )
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("alert_id", sa.String(32), primary_key=True),
+    sa.Column("channel", sa.String(16), primary_key=True),
+    sa.Column("pet_id", sa.String(128), nullable=False, index=True),
+    sa.Column("severity", sa.String(16), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("queued_s", sa.Float, nullable=False),
+    sa.Column("not_before_s", sa.Float, nullable=False),
+    sa.Column("tried_s", sa.Float),
+    sa.Column("ended_s", sa.Float),
+    sa.Column("error", sa.Text),
+    sa.Index("outbox_by_turn", "channel", "status", "attempts", "queued_s"),
+)
 tallies = sa.Table(
     "tallies",
     metadata,

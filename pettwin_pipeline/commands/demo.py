@@ -5,6 +5,7 @@ daemon and runs do the work; this process sends, waits, counts, and compares wha
 came out.
 """
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -215,7 +216,7 @@ class Demo:
         return sender.acked_of(topics[0])
 
     def await_done(self, sent: int) -> None:
-        """Until everything is scored, committed and reported.
+        """Until everything is scored, committed, told and reported.
 
         Raises:
             StackError: nothing moves any more, or somebody asked for an end.
@@ -243,6 +244,7 @@ class Demo:
             read + self.ledger.outcomes.gaps(topic) >= sent
             and sum(self.kafka.lag(topic).values()) == 0
             and all(one.reported_s is not None for one in self.ledger.done_since(topic, 0.0))
+            and not any(one.waiting for one in self.ledger.outbox.backlog().values())
         )
 
     def _look(self) -> None:
@@ -264,6 +266,7 @@ class Demo:
             lost=outcomes.gaps(topic),
             ranges=self.ledger.done_since(topic, 0.0),
             kept_alerts=sum(outcomes.count_alerts().values()),
+            notified=read_notified(self.settings.notify_file),
             episodes=outcomes.count_episodes(),
             published=read_alerts(self.kafka, self.settings.kafka_alerts_topic),
             dead_letters=len(read_topic(self.kafka, self.settings.dead_letter_topic)),
@@ -278,6 +281,12 @@ def read_topic(kafka: Kafka, topic: str) -> list[bytes | None]:
         PartitionRange(p, mark.low, mark.stable) for p, mark in marks if mark.stable > mark.low
     ]
     return kafka.read_range(topic, parts).values if parts else []
+
+
+def read_notified(path: Path | None) -> list[str]:
+    """The ids of the alerts that owners were told of, as a reader of the file sees them."""
+    lines = path.read_bytes().splitlines() if path is not None and path.exists() else []
+    return [json.loads(line)["notification_id"] for line in lines]
 
 
 def read_alerts(kafka: Kafka, topic: str) -> list[Alert]:

@@ -15,6 +15,7 @@ from pettwin_pipeline.adapters.files import BatchFiles
 from pettwin_pipeline.adapters.held_lanes import HeldLanes, held_lanes
 from pettwin_pipeline.adapters.kafka import Kafka
 from pettwin_pipeline.adapters.ledger import Ledger, open_ledger
+from pettwin_pipeline.adapters.notification_file import NotificationFile
 from pettwin_pipeline.detection.baseline import Baselines
 from pettwin_pipeline.detection.moves import Move, bring_home, forget_moved, plan_moves
 from pettwin_pipeline.detection.screen import DETECTOR_VERSION
@@ -118,14 +119,12 @@ def erase(pet_id: str, say: Callable[[str], None]) -> None:
         # First: a reading that the broker still keeps is void from now on, whoever reads it.
         rows = stream.ledger.upkeep.erase(pet_id, SystemClock().now_s())
         files = erase_from_files(stream.files, pet_id, stream.lanes.keep)
+        files |= _forget_notifications(stream.settings, pet_id)
         stream.ledger.upkeep.give_back()
     for what, number in (rows | files).items():
+        done = "written anew" if what.startswith("files") else "removed"
         if number:
-            say(
-                f"{number:,} {what} removed"
-                if "files" not in what
-                else f"{number:,} {what} written anew"
-            )
+            say(f"{number:,} {what} {done}")
     if not any((rows | files).values()):
         say(f"nothing was kept of {pet_id}")
     settings = stream.settings
@@ -134,3 +133,12 @@ def erase(pet_id: str, say: Callable[[str], None]) -> None:
         "until the broker's retention passes; metadata of runs in Dagster, for "
         f"{settings.pettwin_keep_runs_days:g} days; what was sent to others already"
     )
+
+
+def _forget_notifications(settings: Settings, pet_id: str) -> dict[str, int]:
+    """Take a pet out of the file of notifications."""
+    path = settings.notify_file
+    if path is None:
+        return {}
+    file = NotificationFile(path, env=settings.dd_env, service=settings.dd_service)
+    return {"lines of notifications": file.forget(pet_id)}

@@ -1,4 +1,4 @@
-"""`pettwin status`: services, lanes, lag, attempts, the last error, what came of it all."""
+"""`pettwin status`: services, lanes, lag, attempts, errors, what came of it, who was told."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -53,6 +53,7 @@ def _ledger_view(ledger: Ledger, topic: str) -> dict[str, Any]:
         "episodes": ledger.outcomes.count_episodes(),
         "alerts": ledger.outcomes.count_alerts(),
         "points": {name: asdict(one) for name, one in ledger.outcomes.tallies().items()},
+        "notifications": {name: asdict(one) for name, one in ledger.outbox.backlog().items()},
         "last_error": error,
         "ranges": [
             {
@@ -106,6 +107,8 @@ def show(found: Mapping[str, Any], say: Callable[[str], None]) -> None:
         rows = [{"metric": name, **one} for name, one in found["points"].items()]
         title = "points that were counted, not sent"
         console.print(_table(("metric", "points", "last_value"), rows, title=title))
+    for channel, one in found["notifications"].items():
+        console.print(_notifications_line(channel, one))
     totals = found["totals"]
     console.print(
         f"read: {totals.get('messages', 0):,} messages, {totals.get('readings', 0):,} readings, "
@@ -126,6 +129,15 @@ def _lag_line(found: Mapping[str, Any]) -> str:
         return "lag: unknown"
     lag = found["lag"]
     return f"lag: {sum(lag.values()):,} messages in {len(lag)} partitions"
+
+
+def _notifications_line(channel: str, one: Mapping[str, Any]) -> str:
+    told = f"notifications by {channel}: {one['delivered']:,} delivered, {one['waiting']:,} waiting"
+    if one["oldest_s"] is not None:
+        told += f", the oldest for {max(0.0, time.time() - one['oldest_s']):,.0f} s"
+    if one["given_up"]:
+        told += f", {one['given_up']:,} given up"
+    return f"{told}; the last error: {one['error']}" if one["error"] else told
 
 
 def _table(columns: tuple[str, ...], rows: list[dict[str, Any]], title: str | None = None) -> Table:

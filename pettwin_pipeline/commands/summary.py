@@ -20,6 +20,8 @@ SHOWN_ALERTS: Final = 6
 GRACE_MS: Final = 60_000
 """An alert this long after an episode still belongs to it."""
 SEVERITIES: Final = ("critical", "high", "medium", "low")
+TOLD: Final = ("critical", "high", "medium")
+"""Severities that owners are told of: the default, which the demo keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Outcome:
         lost: offsets that the broker dropped unread.
         ranges: that are done.
         kept_alerts: alerts in the ledger.
+        notified: ids of the alerts in the file of notifications, as its reader sees them.
         episodes: episodes in the ledger.
         published: alerts as a reader of the topic sees them.
         dead_letters: messages on the topic of dead letters.
@@ -49,6 +52,7 @@ class Outcome:
     lost: int
     ranges: Sequence[RangeRecord]
     kept_alerts: int
+    notified: Sequence[str]
     episodes: int
     published: Sequence[Alert]
     dead_letters: int
@@ -58,6 +62,7 @@ class Outcome:
     def problems(self) -> list[str]:
         """Why what went in is not what came out; empty where it is."""
         ids = Counter(alert.alert_id for alert in self.published)
+        to_tell = {alert.alert_id for alert in self.published if alert.severity in TOLD}
         checks = (
             (self.lost == 0, f"the broker dropped {self.lost:,} messages before they were read"),
             (self.totals.get("messages", 0) == self.sent, "messages sent and read differ"),
@@ -66,6 +71,7 @@ class Outcome:
             (self.lag == 0, f"{self.lag:,} messages were not committed"),
             (len(ids) == self.kept_alerts, "alerts on the topic and in the ledger differ"),
             (self.kept_alerts > 0, "no alert was raised"),
+            (set(self.notified) == to_tell, "alerts to be told and notifications differ"),
         )
         return [text for holds, text in checks if not holds]
 
@@ -98,6 +104,7 @@ def show_summary(outcome: Outcome, settings: Settings, say: Callable[[str], None
     for line in _alerts(outcome):
         say(line)
     say("alerts are automatic observations on recorded and simulated data, not veterinary advice")
+    say(f"notifications: {len(set(outcome.notified))}, from medium on, in {settings.notify_file}")
     state = settings.state
     say(f"look at it: PETTWIN_STATE_DIR={state.root} {PROGRAM} up --dagster, then open its address")
     say(f"logs: {state.logs}; status: PETTWIN_STATE_DIR={state.root} {PROGRAM} status")

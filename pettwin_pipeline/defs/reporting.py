@@ -23,6 +23,7 @@ STREAM_ASSETS: Final = (
     "anomaly_scores",
     "verdicts",
     "health_alerts",
+    "notifications",
     "pipeline_metrics",
 )
 FAIL_WINDOW_S: Final = 15 * 60.0
@@ -124,13 +125,13 @@ def _stage_times(points: "Sequence[Point]") -> dict[str, Any]:
 
 
 def make_pipeline_state_sensor(interval_s: int) -> dg.SensorDefinition:
-    """The sensor that reports lag, freshness, lanes, runs and life signs; it starts no run."""
+    """The sensor that reports lag, freshness, lanes, backlog, runs, life signs; starts no run."""
 
     @dg.sensor(
         name="pipeline_state",
         minimum_interval_seconds=interval_s,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Lag, freshness, lanes, finished runs and life signs, as metrics.",
+        description="Lag, freshness, lanes, backlog, finished runs and life signs, as metrics.",
     )
     def pipeline_state(context: dg.SensorEvaluationContext, ports: Ports) -> dg.SkipReason:
         from pettwin_pipeline.metrics.points import Recorder
@@ -146,6 +147,7 @@ def make_pipeline_state_sensor(interval_s: int) -> dg.SensorDefinition:
         _record_life(recorder, context.instance)
         _record_freshness(recorder, context.instance, ports.now_s)
         _record_unsent(recorder, ports)
+        _record_backlog(recorder, ports)
         if failure is not None:  # a tick that fails keeps its cursor: runs are counted by the next
             ports.send(recorder.drain(), host="sensor")
             raise dg.DagsterError(failure)
@@ -194,6 +196,14 @@ def _record_unsent(recorder: "Recorder", ports: Ports) -> None:
         if ports.ledger.claim_report(record, ports.now_s):
             lost = len(_points_of(ports, record))
             recorder.count("telemetry.points", lost, transport=transport, outcome="dropped")
+
+
+def _record_backlog(recorder: "Recorder", ports: Ports) -> None:
+    """What waits in the outbox, by channel: those that there are, and those that there were."""
+    from pettwin_pipeline.metrics.upkeep import record_backlog
+
+    found = {channel: one.waiting for channel, one in ports.ledger.outbox.backlog().items()}
+    record_backlog(recorder, dict.fromkeys(ports.settings.notify_channels, 0) | found)
 
 
 def _record_life(recorder: "Recorder", instance: dg.DagsterInstance) -> None:

@@ -243,9 +243,10 @@ def _one_verdict_check(
 def _publish(
     work: "Work", alerts: "Sequence[Alert]", episodes: "Sequence[Episode]"
 ) -> dict[str, Any]:
-    """Alerts and the offsets of our group together, then the ledger."""
+    """Alerts and the offsets of our group together, then the ledger, with whom to tell."""
     from pettwin_pipeline.adapters.kafka_commit import commit_with_messages
     from pettwin_pipeline.adapters.kafka_messages import Outgoing
+    from pettwin_pipeline.adapters.ledger_outbox import Audience
     from pettwin_pipeline.detection.alerts import encode_alert
 
     ports, one = work.ports, work.range
@@ -262,6 +263,7 @@ def _publish(
         alerts=alerts,
         counts=counts,
         now_s=ports.now_s,
+        audience=Audience(ports.settings.notify_channels, ports.settings.pettwin_notify_from),
     )
     return counts
 

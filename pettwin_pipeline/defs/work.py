@@ -100,13 +100,18 @@ class Work:
 
     def note_check(self, check: dg.AssetCheckResult) -> None:
         """Count the result of an asset check."""
-        self.recorder.count(
-            "dagster.asset.checks",
-            1,
-            check=str(check.check_name),
-            outcome="passed" if check.passed else "failed",
-            severity=check.severity.value.lower(),
-        )
+        record_check(self.recorder, check)
+
+
+def record_check(recorder: Recorder, check: dg.AssetCheckResult) -> None:
+    """Count the result of an asset check."""
+    recorder.count(
+        "dagster.asset.checks",
+        1,
+        check=str(check.check_name),
+        outcome="passed" if check.passed else "failed",
+        severity=check.severity.value.lower(),
+    )
 
 
 def done_before(context: dg.AssetExecutionContext, ports: Ports) -> RangeRecord | None:

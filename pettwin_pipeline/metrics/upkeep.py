@@ -104,6 +104,16 @@ def record_backlog(recorder: Recorder, waiting_by_channel: Mapping[str, int]) ->
         recorder.gauge("pipeline.outbox.backlog", waiting, channel=channel)
 
 
+def record_notification(recorder: Recorder, severity: str, channel: str, outcome: str) -> None:
+    """An attempt to tell an owner of an alert: delivered or failed."""
+    recorder.count("pet.health.alerts.sent", severity=severity, channel=channel, outcome=outcome)
+
+
+def record_request(recorder: Recorder, peer: str, outcome: str, elapsed_ms: float) -> None:
+    """A request to somebody else's API: success or failed, and how long it took."""
+    recorder.distribution("pipeline.http.latency", [elapsed_ms], peer=peer, outcome=outcome)
+
+
 def record_deliveries(
     recorder: Recorder,
     topic: str,

@@ -3,6 +3,7 @@
 import pytest
 
 from pettwin_pipeline.adapters.ledger import Ledger
+from pettwin_pipeline.adapters.ledger_outbox import Audience
 from pettwin_pipeline.adapters.ledger_records import RangeRecord
 from pettwin_pipeline.adapters.ledger_upkeep import erased_pets, pet_digest
 from pettwin_pipeline_tests.adapters.ledgers import (
@@ -74,12 +75,15 @@ def with_outcomes(ledger: Ledger) -> None:
     episodes = [episode("e1", pet_id="rex"), episode("e2", pet_id="bo")]
     alerts = [alert("a1", pet_id="rex"), alert("a2", pet_id="bo")]
     lease = begun(ledger, record, "run-1")
-    finish(ledger, record, lease, episodes=episodes, alerts=alerts)
+    told = Audience(("file",))
+    finish(ledger, record, lease, episodes=episodes, alerts=alerts, audience=told)
 
 
 def test_what_is_known_of_a_pet_is_erased_and_nothing_of_others(ledger: Ledger) -> None:
     with_outcomes(ledger)
-    assert ledger.upkeep.erase("rex", NOW_S) == {"episodes": 1, "alerts": 1}
+    erased = ledger.upkeep.erase("rex", NOW_S)
+    assert erased == {"episodes": 1, "alerts": 1, "outbox": 1}
+    assert ledger.outbox.backlog()["file"].waiting == 1
     assert [one["pet_id"] for one in ledger.outcomes.alerts(9)] == ["bo"]
     assert ledger.outcomes.count_episodes() == 1
     ledger.upkeep.give_back()
@@ -91,6 +95,15 @@ def test_an_erased_pet_is_known_by_its_digest_and_the_last_time(ledger: Ledger) 
     erasures = ledger.upkeep.erasures()
     assert erasures == {pet_digest("rex"): NOW_S + 5}
     assert erased_pets(erasures, ["bo", "rex"]) == {"rex": NOW_S + 5}
+
+
+def test_notifications_that_wait_are_not_trimmed(ledger: Ledger) -> None:
+    with_outcomes(ledger)
+    claimed = ledger.outbox.claim("file", NOW_S)
+    assert claimed is not None
+    ledger.outbox.delivered(claimed, NOW_S + 1)
+    assert ledger.upkeep.trim(NOW_S + 9)["outbox"] == 1
+    assert ledger.outbox.backlog()["file"].waiting == 1
 
 
 @pytest.mark.parametrize(("partition", "ended"), [(0, 1), (4, 0)])

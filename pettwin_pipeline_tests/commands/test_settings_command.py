@@ -18,6 +18,8 @@ GIVEN = {
     "GEMINI_API_KEY": SECRET,
     "PETTWIN_LEDGER_URL": f"postgresql://me:{SECRET}@db/pettwin",
     "PETTWIN_DATA_URL": f"s3://me:{SECRET}@bucket/data",
+    "PETTWIN_WEBHOOK_URL": f"http://localhost/{SECRET}",
+    "PETTWIN_WEBHOOK_SECRET": SECRET,
     "DD_SITE": "datadoghq.eu",
 }
 

@@ -9,6 +9,7 @@ import pytest
 
 from pettwin_pipeline.adapters.kafka import Kafka
 from pettwin_pipeline.adapters.ledger import Ledger, open_ledger
+from pettwin_pipeline.adapters.ledger_outbox import Audience
 from pettwin_pipeline.adapters.telemetry import Tally
 from pettwin_pipeline.batches import Gap, OffsetRange, PartitionRange
 from pettwin_pipeline.cli import run
@@ -51,13 +52,18 @@ def test_where_nothing_was_read_everything_is_there_and_zero(place: Place, capsy
     found = status(capsys)
     assert found["state_folder"] == str(place.settings.state.root)
     assert found["stack"]["broker"] == place.broker.address
-    assert [one["name"] for one in found["services"]] == ["kafka", "datadog", "model"]
+    assert [one["name"] for one in found["services"]] == [
+        "kafka",
+        "datadog",
+        "model",
+        "notifications",
+    ]
     assert found["lag"] == {"0": 0, "1": 0, "2": 0, "3": 0}
     assert found["lanes"] == [
         {"lane": 0, "state": "free", "run": None, "held_s": None, "attempt": None, "error": None}
     ]
-    empty = ("totals", "alerts", "points", "ranges")
-    assert [found[name] for name in empty] == [{}, {}, {}, []]
+    empty = ("totals", "alerts", "points", "notifications", "ranges")
+    assert [found[name] for name in empty] == [{}, {}, {}, {}, []]
     assert (found["gap"], found["episodes"]) == (0, 0)
     assert (found["last_error"], found["broker_error"]) == (None, None)
 
@@ -136,6 +142,33 @@ def test_what_the_broker_dropped_unread_is_told(
     assert status(capsys)["gap"] == 1500
     assert run(["status"]) == 0
     assert "1,500 lost or skipped" in capsys.readouterr().out
+
+
+def test_who_waits_to_be_told_is_shown_by_channel(
+    place: Place, ledger: Ledger, capsys: Capsys
+) -> None:
+    alerts, now_s = [alert("a1"), alert("a2"), alert("a3")], time.time()
+    audience = Audience(("file", "webhook"))
+    finish(ledger, offsets(place, 0, 0, 10), alerts=alerts, audience=audience)
+    outbox = ledger.outbox
+    for _ in alerts:
+        one = outbox.claim("file", now_s + 1)
+        assert one is not None
+        outbox.delivered(one, now_s)
+    for error, late_s in (("old news", 0), ("answered 500", 1), ("answered 500", 90_000)):
+        one = outbox.claim("webhook", now_s + 1 + late_s)
+        assert one is not None
+        outbox.failed(one, error, now_s + 1 + late_s)
+    found = status(capsys)["notifications"]
+    assert (found["file"]["delivered"], found["file"]["waiting"]) == (3, 0)
+    hook = found["webhook"]
+    assert (hook["waiting"], hook["failing"], hook["given_up"]) == (2, 2, 1)
+    assert (round(hook["oldest_s"] - now_s), hook["error"]) == (0, "answered 500")
+    assert run(["status"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "notifications by file: 3 delivered, 0 waiting notifications by webhook: " in told
+    assert "webhook: 0 delivered, 2 waiting, the oldest for " in told
+    assert " s, 1 given up; the last error: answered 500" in told
 
 
 def test_only_the_latest_ranges_are_shown(place: Place, ledger: Ledger, capsys: Capsys) -> None:

@@ -10,6 +10,7 @@ from pettwin_pipeline.detection.alerts import Alert
 from pettwin_pipeline.readings.simulator.labels import Label
 from pettwin_pipeline_tests.adapters.ledgers import alert
 
+PUBLISHED = (alert("a1", severity="medium"), alert("a2", severity="high"), alert("a3"))
 RIGHT = Outcome(
     sent=100,
     broken=7,
@@ -18,9 +19,10 @@ RIGHT = Outcome(
     lag=0,
     lost=0,
     ranges=(),
-    kept_alerts=2,
+    kept_alerts=3,
+    notified=("a1", "a2"),
     episodes=1,
-    published=(alert("a1"), alert("a2")),
+    published=PUBLISHED,
     dead_letters=7,
     labels=(),
 )
@@ -38,8 +40,11 @@ RAISED_MS = 1_772_323_260_000
         ({"totals": {"messages": 100, "rejects": 8}}, ["other rejects than the broken ones"]),
         ({"dead_letters": 6}, ["dead letters and broken messages differ"]),
         ({"lag": 1000}, ["1,000 messages were not committed"]),
-        ({"published": (alert("a1"),)}, ["alerts on the topic and in the ledger differ"]),
-        ({"kept_alerts": 0, "published": ()}, ["no alert was raised"]),
+        ({"published": PUBLISHED[:2]}, ["alerts on the topic and in the ledger differ"]),
+        ({"kept_alerts": 0, "published": (), "notified": ()}, ["no alert was raised"]),
+        ({"notified": ("a1",)}, ["alerts to be told and notifications differ"]),
+        ({"notified": ("a1", "a2", "a3")}, ["alerts to be told and notifications differ"]),
+        ({"notified": ("a1", "a2", "a2")}, []),
         ({"totals": {}}, ["messages sent and read differ", "other rejects than the broken ones"]),
     ],
 )
@@ -48,7 +53,7 @@ def test_what_is_not_right_is_told(change: dict[str, Any], told: list[str]) -> N
 
 
 def test_an_alert_that_came_twice_is_one_alert() -> None:
-    twice = (alert("a1"), alert("a1"), alert("a2"))
+    twice = (*PUBLISHED, PUBLISHED[0])
     assert dataclasses.replace(RIGHT, published=twice).problems == []
 
 

@@ -37,6 +37,7 @@ _TIMES = {
     "leases": ("taken_s", "expires_s"),
     "episodes": ("noted_s",),
     "alerts": ("noted_s",),
+    "outbox": ("queued_s", "not_before_s", "tried_s", "ended_s"),
 }
 
 

@@ -19,6 +19,8 @@ SECRETS = {
     "KAFKA_SASL_USERNAME": "s3cret-user",
     "KAFKA_SASL_PASSWORD": "s3cret-kafka",
     "GEMINI_API_KEY": "s3cret-gemini",
+    "PETTWIN_WEBHOOK_URL": "http://127.0.0.1:1/s3cret-place",
+    "PETTWIN_WEBHOOK_SECRET": "s3cret-signature",
 }
 
 
@@ -38,9 +40,10 @@ def test_stream_assets_jobs_and_sensors_are_there_and_on(pipeline: Pipeline) -> 
         "anomaly_scores",
         "verdicts",
         "health_alerts",
+        "notifications",
         "pipeline_metrics",
     }
-    for name in ("new_readings", "pipeline_state"):
+    for name in ("new_readings", "unsent_notifications", "pipeline_state"):
         sensor = found.get_sensor_def(name)
         assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
     assert found.get_job("stream_job").tags["dagster/max_retries"] == "0"
@@ -67,6 +70,7 @@ def test_only_the_check_that_nothing_was_skipped_blocks(pipeline: Pipeline) -> N
         "every_message_became_a_reading_or_a_reject": True,
         "dead_letter_share_is_small": False,
         "one_verdict_for_each_episode_and_severity": False,
+        "notifications_were_delivered": False,
         "points_were_accepted": False,
     }
 

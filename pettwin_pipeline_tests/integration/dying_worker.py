@@ -17,6 +17,8 @@ from pettwin_pipeline.adapters import kafka_commit
 from pettwin_pipeline.adapters.files import BatchFiles
 from pettwin_pipeline.adapters.kafka import Kafka
 from pettwin_pipeline.adapters.ledger import Ledger
+from pettwin_pipeline.adapters.ledger_outbox import Outbox
+from pettwin_pipeline.adapters.notification_file import NotificationFile
 from pettwin_pipeline.defs.ports import Ports
 
 
@@ -26,7 +28,7 @@ class Point:
 
     Attributes:
         owner, name: of the function.
-        path: a part of the path that is written, where it is a file.
+        path: a part of what is written: of its path where it is a file.
     """
 
     owner: Any
@@ -52,8 +54,11 @@ POINTS: Final[dict[str, Point]] = {
     "after the transaction": Point(kafka_commit, "_commit", "after"),
     "before the ledger says done": Point(Ledger, "finish", "before"),
     "after the ledger said done": Point(Ledger, "finish", "after"),
+    "after a notification was claimed": Point(Outbox, "claim", "after"),
+    "after a notification left": Point(NotificationFile, "deliver", "after"),
+    "after a notification was marked": Point(Outbox, "delivered", "after"),
     "after the points were claimed": Point(Ledger, "claim_report", "after"),
-    "after the points were sent": Point(Ports, "send", "after"),
+    "after the points were sent": Point(Ports, "send", "after", "kafka.messages.consumed"),
 }
 
 

@@ -38,6 +38,7 @@ class RealAddress:
             "DATADOG_HOST": f"http://{host}:{port}",
             "DD_DOGSTATSD_URL": f"udp://{host}:{agent.port}",
             "PETTWIN_LEDGER_URL": "sqlite:///elsewhere.sqlite",
+            "PETTWIN_WEBHOOK_URL": f"http://{host}:{port}/",
         }
 
     def was_called(self) -> bool:
@@ -89,6 +90,8 @@ def test_what_went_in_came_out(
     assert rejects == count(ledger, "rejects") == len(BROKEN)
     assert alerts == count_rows(ledger, "alerts") > 0
     assert count_rows(ledger, "gaps") == 0
+    notified = (tmp_path / "state/demo/notifications.ndjson").read_text().splitlines()
+    assert 0 < len(notified) == count_rows(ledger, "outbox") < alerts
     assert not real_address.was_called()
     assert left_running(tmp_path) == []
     assert [one.name for one in (tmp_path / "state").iterdir()] == ["demo"]

@@ -38,6 +38,7 @@ class Outcome(NamedTuple):
     alerts: list[bytes | None]
     committed: dict[int, int]
     letters: set[bytes | None]
+    notified: set[str]
 
 
 def new_pipeline(kafka: str, folder: Path, patch: pytest.MonkeyPatch) -> Pipeline:
@@ -81,12 +82,20 @@ def outcome(pipeline: Pipeline) -> Outcome:
         committed_messages(pipeline, pipeline.settings.kafka_alerts_topic),
         pipeline.committed(),
         set(committed_messages(pipeline, pipeline.settings.dead_letter_topic)),
+        set(notified(pipeline)),
     )
+
+
+def notified(pipeline: Pipeline) -> list[str]:
+    """Ids of the alerts that owners were told of, by the file."""
+    path = pipeline.settings.state.root / "notifications.ndjson"
+    return [json.loads(line)["notification_id"] for line in path.read_text().splitlines()]
 
 
 def run_until_done(pipeline: Pipeline) -> None:
     while requests := pipeline.tick().run_requests:
         assert pipeline.run(requests[0].tags).success
+    pipeline.tick("unsent_notifications")
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +124,7 @@ def test_the_illness_of_the_undisturbed_run_is_told(undisturbed: Outcome) -> Non
     ids = [json.loads(one)["alert_id"] for one in undisturbed.alerts if one is not None]
     assert len(ids) == len(set(ids)) >= 2
     assert undisturbed.committed == {0: 304, 2: 300}
+    assert set() < undisturbed.notified <= set(ids)
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -131,6 +141,8 @@ def test_a_run_that_is_killed_changes_nothing(
     assert {one.status for one in records} == {"done"}
     assert pipeline.ledger.outcomes.totals(pipeline.settings.kafka_topic)["messages"] == 604
     assert sum(pipeline.ledger.outcomes.count_alerts().values()) == len(undisturbed.alerts)
+    twice = 1 if point == "after a notification left" else 0
+    assert len(notified(pipeline)) == len(undisturbed.notified) + twice
 
 
 @pytest.mark.parametrize("points", [("in the open transaction", "after the transaction")])

@@ -11,7 +11,9 @@ from pettwin_pipeline.metrics.upkeep import (
     record_heartbeat,
     record_lag,
     record_lanes,
+    record_notification,
     record_process,
+    record_request,
     record_run,
 )
 from pettwin_pipeline_tests.metrics.batch import drained
@@ -115,6 +117,26 @@ def test_the_backlog_is_a_state_zero_too() -> None:
         ("pipeline.outbox.backlog", "webhook"): (3.0,),
         ("pipeline.outbox.backlog", "email"): (0.0,),
     }
+
+
+def test_attempts_to_tell_an_owner_are_counted_by_channel_and_outcome() -> None:
+    recorder = Recorder()
+    for _ in range(2):
+        record_notification(recorder, "high", "webhook", "failed")
+    record_notification(recorder, "high", "file", "delivered")
+    name = "pet.health.alerts.sent"
+    assert drained(recorder) == {
+        (name, "webhook", "failed", "high"): (2.0,),
+        (name, "file", "delivered", "high"): (1.0,),
+    }
+
+
+def test_requests_are_timed_by_peer_and_outcome() -> None:
+    recorder = Recorder()
+    record_request(recorder, "webhook", "failed", 10_000.0)
+    assert drained(recorder) == {("pipeline.http.latency", "failed", "webhook"): (10_000.0,)}
+    with pytest.raises(UndeclaredPointError, match="peer:file"):
+        record_request(recorder, "file", "success", 1.0)
 
 
 def test_deliveries_are_counted_where_there_were_any() -> None:

@@ -91,6 +91,22 @@ def _create_outcomes() -> None:
         sa.Column("body", sa.Text, nullable=False),
     )
     op.create_table(
+        "outbox",
+        sa.Column("alert_id", sa.String(32), primary_key=True),
+        sa.Column("channel", sa.String(16), primary_key=True),
+        sa.Column("pet_id", sa.String(128), nullable=False, index=True),
+        sa.Column("severity", sa.String(16), nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
+        sa.Column("status", sa.String(16), nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("queued_s", sa.Float, nullable=False),
+        sa.Column("not_before_s", sa.Float, nullable=False),
+        sa.Column("tried_s", sa.Float),
+        sa.Column("ended_s", sa.Float),
+        sa.Column("error", sa.Text),
+    )
+    op.create_index("outbox_by_turn", "outbox", ["channel", "status", "attempts", "queued_s"])
+    op.create_table(
         "tallies",
         sa.Column("metric", sa.String(200), primary_key=True),
         sa.Column("points", sa.BigInteger, nullable=False),
