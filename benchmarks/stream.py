@@ -1,8 +1,9 @@
-"""Kafka to scored and stored, inside one run, against peers on the same broker in the same process.
+"""Kafka to scored and stored, inside one run, against peers on the same broker and topic.
 
-The peers: the same client only consuming, and the first version's loop, one message at a time
-(poll, json.loads, three deques of 30, numpy mean and std, a DogStatsD call a metric), rewritten
-from its description. Needs Java 17 and Maven: the broker is a real Apache Kafka.
+The peers: the same client only consuming; the first version's loop, one message at a time (poll,
+json.loads, three deques of 30, numpy mean and std, a DogStatsD call a metric), rewritten from its
+description; a Quix Streams job that keeps the same state of each pet (quix_job.py, in a process and
+an environment of its own). Needs Java 17 and Maven: the broker is a real Apache Kafka.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import contextlib
 import json
 import os
 import socket
+import subprocess
 import tempfile
 import time
 from collections import deque
@@ -34,6 +36,10 @@ from pettwin_pipeline.detection.snapshots import plan_snapshot
 from pettwin_pipeline.readings.decode import decode_batch
 from pettwin_pipeline.settings import Broker, Settings
 from pettwin_pipeline.stack.apache_kafka import running_kafka
+
+ROOT = Path(__file__).resolve().parents[1]
+PEERS = ROOT / ".venv-peers/bin/python"
+STAGES = ("read", "decode", "store readings", "score and store", "total")
 
 
 @dataclass(frozen=True)
@@ -64,8 +70,8 @@ def filled_broker(pets: int, readings: int) -> Iterator[Bench]:
             yield Bench(settings, kafka, parts, sender.acked)
 
 
-def consume_only(bench: Bench) -> dict[str, float]:
-    """The same client, the same calls, and nothing done with the messages."""
+def consume_only(bench: Bench) -> float:
+    """Seconds of the same client, the same calls, and nothing done with the messages."""
     consumer = ck.Consumer(bench.kafka.reading_config() | {"enable.partition.eof": False})
     topic = bench.settings.kafka_topic
     began = time.perf_counter()
@@ -75,7 +81,7 @@ def consume_only(bench: Bench) -> dict[str, float]:
         left -= len(consumer.consume(10_000, timeout=0.1))
     took = time.perf_counter() - began
     consumer.close()
-    return {"total": took}
+    return took
 
 
 def pipeline(bench: Bench) -> dict[str, float]:
@@ -108,8 +114,8 @@ def pipeline(bench: Bench) -> dict[str, float]:
     return {**laps, "total": marks[-1] - marks[0]}
 
 
-def first_version(bench: Bench, most: int = 20_000) -> dict[str, float]:
-    """One message at a time; measured on `most` messages and scaled to all."""
+def first_version(bench: Bench, most: int = 20_000) -> float:
+    """Seconds of one message at a time; measured on `most` messages and scaled to all."""
     consumer = ck.Consumer(bench.kafka.reading_config() | {"enable.partition.eof": False})
     topic = bench.settings.kafka_topic
     consumer.assign([ck.TopicPartition(topic, one.partition, one.start) for one in bench.parts])
@@ -132,7 +138,21 @@ def first_version(bench: Bench, most: int = 20_000) -> dict[str, float]:
                 statsd.gauge(f"pet.{name}", score, tags=[f"pet_id:{reading['pet_id']}"])
         took = time.perf_counter() - began
     consumer.close()
-    return {"total": took * bench.readings / most}
+    return took * bench.readings / most
+
+
+def quix(bench: Bench, most: int, *options: str) -> float:
+    """Seconds of the Quix Streams job; measured on `most` messages and scaled to all."""
+    count = min(most, bench.readings)
+    with tempfile.TemporaryDirectory() as folder:
+        script = str(Path(__file__).with_name("quix_job.py"))
+        place = (bench.kafka.broker.bootstrap, bench.settings.kafka_topic, folder, str(count))
+        command = [str(PEERS), script, *place, *options]
+        quiet = os.environ | {"PYTHONWARNINGS": "ignore"}
+        told = subprocess.check_output(command, text=True, cwd=folder, env=quiet).split()
+    if int(told[1]) != count:
+        raise RuntimeError(f"the job scored {told[1]} of {count} readings")
+    return float(told[0]) * bench.readings / count
 
 
 def main() -> None:
@@ -141,26 +161,45 @@ def main() -> None:
     parser.add_argument("--readings", type=int, default=400_000)
     parser.add_argument("--pets", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quix", type=int, default=200_000, help="readings of the Quix job")
     arguments = parser.parse_args()
     os.environ.pop("KAFKA_BOOTSTRAP_SERVERS", None)
+    rounds: list[dict[str, float]] = []
     with filled_broker(arguments.pets, arguments.readings) as bench:
-        rounds = [(consume_only(bench), pipeline(bench)) for _ in range(arguments.rounds)]
-        old = first_version(bench)
-    consuming = min(one["total"] for one, _ in rounds)
-    ours = min((two for _, two in rounds), key=lambda one: one["total"])
-    n = bench.readings
+        for _ in range(arguments.rounds):
+            rounds.append({"only consuming": consume_only(bench), **pipeline(bench)})
+            rounds[-1]["first version"] = first_version(bench)
+            if PEERS.exists():
+                rounds[-1]["Quix Streams"] = quix(bench, arguments.quix, "--changelog")
+                rounds[-1]["  no changelog"] = quix(bench, arguments.quix)
+    print_table(arguments, bench.readings, rounds)
+
+
+def print_table(arguments: argparse.Namespace, n: int, rounds: Sequence[dict[str, float]]) -> None:
+    """The best of the rounds, of each."""
+    best = {name: min(one[name] for one in rounds) for name in rounds[0]}
+    consuming, total = best["only consuming"], best["total"]
+    ours = min(rounds, key=lambda one: one["total"])
     print(f"\n{n:,} readings of {arguments.pets:,} pets, best of {arguments.rounds} rounds")
     print(f"only consuming      {n / consuming:>12,.0f} readings/s   1.00")
     print(
-        f"pipeline            {n / ours['total']:>12,.0f} readings/s   "
-        f"{consuming / ours['total']:.2f} of only consuming (goal 0.33, at least 0.17)"
+        f"pipeline            {n / total:>12,.0f} readings/s   "
+        f"{consuming / total:.2f} of only consuming (goal 0.33, at least 0.17)"
     )
-    print(
-        f"first version       {n / old['total']:>12,.0f} readings/s   "
-        f"the pipeline is {old['total'] / ours['total']:.0f} times as fast (goal 15)"
-    )
-    for name, took in ours.items():
-        print(f"  {name:<16} {1e6 * took / n:>8.2f} us a reading")
+    for name in STAGES:
+        print(f"  {name:<16} {1e6 * ours[name] / n:>8.2f} us a reading")
+    for name, goal in {
+        "first version": " (goal 15)",
+        "Quix Streams": "",
+        "  no changelog": "",
+    }.items():
+        if name in best:
+            print(
+                f"{name:<19} {n / best[name]:>12,.0f} readings/s   "
+                f"the pipeline is {best[name] / total:.1f} times as fast{goal}"
+            )
+    if not PEERS.exists():
+        print(f"Quix Streams        not measured: `make bench` installs it ({PEERS} is not there)")
 
 
 if __name__ == "__main__":

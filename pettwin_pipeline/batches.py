@@ -7,7 +7,7 @@ they hand their numbers in.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -81,6 +81,18 @@ def parse_parts(text: str) -> tuple[PartitionRange, ...]:
     return tuple(PartitionRange(*one) for one in json.loads(text))
 
 
+def merge_ranges(parts: Iterable[PartitionRange]) -> list[PartitionRange]:
+    """The same offsets in as few ranges as possible, in the order (partition, offset)."""
+    merged: list[PartitionRange] = []
+    for one in sorted(parts):
+        last = merged[-1] if merged else None
+        if last is None or last.partition != one.partition or last.end < one.start:
+            merged.append(one)
+        elif one.end > last.end:
+            merged[-1] = PartitionRange(one.partition, last.start, one.end)
+    return merged
+
+
 @dataclass(frozen=True, slots=True)
 class Watermarks:
     """Offsets of one partition: the first that is kept and the last stable one (exclusive)."""
@@ -104,6 +116,49 @@ class Plan:
 
     range: OffsetRange | None
     gaps: tuple[Gap, ...]
+
+
+def first_left(partition: int, low: int, dealt: Iterable[PartitionRange]) -> int:
+    """The first offset from `low` on that is in none of the ranges; they are merged, in order."""
+    for one in dealt:
+        if one.partition == partition and one.start <= low < one.end:
+            low = one.end
+    return low
+
+
+def offsets_in(window: PartitionRange, dealt: Iterable[PartitionRange]) -> set[int]:
+    """Offsets of a window that are in one of the ranges."""
+    return {
+        offset
+        for one in dealt
+        if one.partition == window.partition
+        for offset in range(max(one.start, window.start), min(one.end, window.end))
+    }
+
+
+def without(window: PartitionRange, left: Sequence[int]) -> list[PartitionRange]:
+    """A window without some of its offsets, which are in order."""
+    starts = [window.start, *(offset + 1 for offset in left)]
+    ends = [*left, window.end]
+    return [
+        PartitionRange(window.partition, start, end)
+        for start, end in zip(starts, ends, strict=True)
+        if start < end
+    ]
+
+
+def windows_left(
+    marks: Mapping[int, Watermarks], dealt: Sequence[PartitionRange], most: int
+) -> list[PartitionRange]:
+    """What is kept and stable in windows of `most` offsets, but those that lie in the ranges."""
+    windows = []
+    for partition, mark in sorted(marks.items()):
+        begin = first_left(partition, mark.low, dealt)
+        for start in range(begin, mark.stable, most):
+            window = PartitionRange(partition, start, min(start + most, mark.stable))
+            if len(offsets_in(window, dealt)) < window.end - window.start:
+                windows.append(window)
+    return windows
 
 
 def lane_of(partition: int, lanes: int) -> int:

@@ -295,6 +295,54 @@ def erase(
 
 
 @app.command()
+def redrive(
+    *,
+    reason: Annotated[
+        list[str] | None,
+        typer.Option(help="Only letters with this reason, as `too_old`; may be given repeatedly."),
+    ] = None,
+    since: Annotated[
+        datetime | None, typer.Option(help="Only what became a dead letter then or later (UTC).")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(help="Only what became a dead letter before (UTC).")
+    ] = None,
+    pet: Annotated[str | None, typer.Option(help="Only letters with this key.")] = None,
+    most: Annotated[int | None, typer.Option(min=1, help="Send back so many at the most.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count, show examples, send nothing.")
+    ] = False,
+    restamp: Annotated[
+        bool,
+        typer.Option(
+            "--restamp",
+            help="Stamp with the time of sending. Default: the original Kafka timestamp, against "
+            "which age is judged, and by which Kafka removes what is older than it keeps.",
+        ),
+    ] = False,
+) -> None:
+    """Send dead letters back to the topic of readings, once what kept them out is mended.
+
+    Each to the partition that it came from, with its original key, bytes and timestamp. What is not
+    chosen stays and can be sent back later; on Kafka nothing is sent back twice. Tombstones, and
+    copies that a failed attempt left, hold nothing to send. A reading that its pet has gone past
+    meanwhile is late: kept, not scored.
+    """
+    from pettwin_pipeline.commands import redrive as command
+
+    plan = command.Plan(
+        reasons=tuple(reason or ()),
+        since=since and since.replace(tzinfo=since.tzinfo or UTC),
+        until=until and until.replace(tzinfo=until.tzinfo or UTC),
+        pet=pet,
+        most=most,
+        dry_run=dry_run,
+        restamp=restamp,
+    )
+    command.run(plan, typer.echo)
+
+
+@app.command()
 def settings() -> None:
     """List every setting, its value and what is allowed; secrets are not shown."""
     from pettwin_pipeline.commands import settings as command

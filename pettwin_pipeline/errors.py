@@ -65,6 +65,12 @@ class LanesBusyError(PettwinError):
     """A run works on a lane that is needed free: try again when it has ended."""
 
 
+class OvertakenError(PettwinError):
+    """Another `pettwin redrive` began later and goes on with what is left: let it end."""
+
+    exit_code = 1
+
+
 class UnknownFormatError(PettwinError):
     """A kept file or table has a version that this release does not know: upgrade, or restore."""
 

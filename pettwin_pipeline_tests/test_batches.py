@@ -1,3 +1,6 @@
+from collections.abc import Iterable
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,11 +16,16 @@ from pettwin_pipeline.batches import (
     backoff_s,
     cut_range,
     encode_parts,
+    first_left,
     first_offset,
     halve,
     lane_of,
+    merge_ranges,
+    offsets_in,
     parse_parts,
     plan_range,
+    windows_left,
+    without,
 )
 from pettwin_pipeline.errors import TopicReplacedError
 
@@ -294,3 +302,53 @@ def test_a_range_of_one_offset_in_each_partition_is_halved_by_partition() -> Non
     halves = halve(OffsetRange("t", "e", 0, parts))
     assert halves is not None
     assert [one.text for one in halves] == ["0:4-5,1:4-5", "2:4-5"]
+
+
+SHORT = st.builds(
+    lambda partition, start, length: PartitionRange(partition, start, start + length),
+    st.integers(0, 2),
+    st.integers(0, 40),
+    st.integers(1, 10),
+)
+
+
+def places(parts: Iterable[PartitionRange]) -> set[tuple[int, int]]:
+    """Every offset by itself."""
+    return {(one.partition, offset) for one in parts for offset in range(one.start, one.end)}
+
+
+@given(st.lists(SHORT, max_size=8))
+def test_merged_ranges_hold_the_same_offsets_and_do_not_touch(parts: list[PartitionRange]) -> None:
+    merged = merge_ranges(parts)
+    assert places(merged) == places(parts)
+    for one, after in pairwise(merged):
+        assert (one.partition, one.end) < (after.partition, after.start)
+
+
+@given(st.lists(SHORT, max_size=8), st.integers(0, 60), st.integers(0, 60), st.integers(1, 20))
+def test_windows_hold_everything_that_is_kept_and_not_dealt_with(
+    parts: list[PartitionRange], low: int, length: int, most: int
+) -> None:
+    dealt = merge_ranges(parts)
+    marks = {1: Watermarks(low, low + length)}
+    kept = {(1, offset) for offset in range(low, low + length)}
+    windows = windows_left(marks, dealt, most)
+    assert all(0 < one.end - one.start <= most for one in windows)
+    assert places(windows) <= kept
+    left = {
+        (1, n)
+        for one in windows
+        for n in range(one.start, one.end)
+        if n not in offsets_in(one, dealt)
+    }
+    assert left == kept - places(dealt)
+    first = first_left(1, low, dealt)
+    assert first == min((n for _, n in left), default=first)
+    assert (1, first) not in places(dealt)
+
+
+@given(st.sets(st.integers(5, 14)))
+def test_a_window_without_what_is_left_holds_the_rest(left: set[int]) -> None:
+    window = PartitionRange(1, 5, 15)
+    rest = {(1, offset) for offset in set(range(5, 15)) - left}
+    assert places(without(window, sorted(left))) == rest

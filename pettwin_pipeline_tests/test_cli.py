@@ -14,7 +14,10 @@ from pettwin_pipeline import __version__
 from pettwin_pipeline.cli import app, run
 from pettwin_pipeline_tests.commands.place import enter, plain
 
-VERBS = ("up", "demo", "simulate", "replay", "status", "skip", "unpark", "settings", "topics")
+VERBS = (
+    *("up", "demo", "simulate", "replay", "status", "skip", "unpark", "redrive", "settings"),
+    "topics",
+)
 HEAVY = (
     *("dagster", "polars", "numpy", "confluent_kafka", "sqlalchemy", "google", "matplotlib"),
     *("psutil", "datadog", "pydantic_settings"),
@@ -94,6 +97,9 @@ def test_the_version_is_told(pettwin: Callable[..., Answer]) -> None:
         (("up", "--port", "70000"), "--port"),
         (("demo", "--pets", "many"), "--pets"),
         (("topics", "create", "--partitions", "0"), "--partitions"),
+        (("redrive", "--reason", "too_odd"), "--reason"),
+        (("redrive", "--most", "0"), "--most"),
+        (("redrive", "--since", "lately"), "--since"),
     ],
 )
 def test_a_wrong_option_is_named_with_exit_code_2(
@@ -144,7 +150,9 @@ def test_a_wrong_line_of_the_dotenv_file_is_named_too(
     assert "PETTWIN_LANES='many'" in answer[2]
 
 
-@pytest.mark.parametrize("arguments", [("simulate",), ("replay",), ("topics", "create")])
+@pytest.mark.parametrize(
+    "arguments", [("simulate",), ("replay",), ("redrive",), ("topics", "create")]
+)
 def test_no_broker_is_one_line_that_says_how_to_start_one(
     pettwin: Callable[..., Answer], arguments: tuple[str, ...]
 ) -> None:

@@ -216,6 +216,10 @@ class Kafka:
 
     def committed(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
         """Offsets that our consumer group committed; partitions without one are left out."""
+        return {tp.partition: tp.offset for tp in self.committed_places(topic, partitions)}
+
+    def committed_places(self, topic: str, partitions: Iterable[int]) -> list[ck.TopicPartition]:
+        """The same as the client has it: with the note that was committed with an offset."""
         wanted = [ck.TopicPartition(topic, p) for p in partitions]
         self.connection.forget()
         end_s = time.monotonic() + self.connection.timeout_s
@@ -228,7 +232,7 @@ class Kafka:
                     raise self.connection.ours(error.args[0]) from None
                 time.sleep(_COORDINATOR_PAUSE_S)
                 continue
-            return {tp.partition: tp.offset for tp in answer if tp.offset >= 0}
+            return [tp for tp in answer if tp.offset >= 0]
 
     def commit(self, topic: str, ends: Mapping[int, int]) -> None:
         """Commit the next offset to read of each partition for our group."""
@@ -276,6 +280,8 @@ class Kafka:
         parts: Sequence[PartitionRange],
         patience_s: float = 30.0,
         keep_alive: Callable[[], None] = lambda: None,
+        *,
+        with_headers: bool = False,
     ) -> Fetched:
         """Read exactly the offsets of `parts`, committed messages only.
 
@@ -287,6 +293,7 @@ class Kafka:
             parts: offsets of each partition.
             patience_s: longest time without any progress.
             keep_alive: called after every chunk.
+            with_headers: of the messages too.
 
         Raises:
             RangeNotReadError: the end was not reached in time, or messages are gone.
@@ -312,7 +319,7 @@ class Kafka:
         except ck.KafkaException as error:
             raise self.connection.ours(error.args[0]) from None
         else:
-            return harvest.to_columns()
+            return harvest.to_columns(with_headers=with_headers)
         finally:
             if collects:
                 gc.enable()

@@ -113,17 +113,32 @@ def _ends(one: OffsetRange) -> dict[int, int]:
 def _commit(
     kafka: Kafka, producer: ck.Producer, one: OffsetRange, topic: str, messages: Sequence[Outgoing]
 ) -> None:
-    """One transaction; it is aborted where anything fails."""
+    offsets = [ck.TopicPartition(one.topic, p, end) for p, end in _ends(one).items()]
+    transact(kafka, producer, topic, messages, offsets)
+
+
+def transact(
+    kafka: Kafka,
+    producer: ck.Producer,
+    topic: str,
+    messages: Sequence[Outgoing],
+    offsets: Sequence[ck.TopicPartition],
+) -> None:
+    """Messages to `topic` and offsets of our group in one transaction; aborted where it fails.
+
+    Raises:
+        confluent_kafka.KafkaException: of the transaction; `is_fenced` tells who ended it.
+        DeliveryFailedError: the client does not take a message.
+    """
     within_s = kafka.connection.timeout_s
     done = Deliveries()
     producer.begin_transaction()
     try:
         for message in messages:
             send(producer, topic, message, done.on_delivery)
-        offsets = [ck.TopicPartition(one.topic, p, end) for p, end in _ends(one).items()]
-        producer.send_offsets_to_transaction(offsets, kafka.group_metadata(), within_s)
+        producer.send_offsets_to_transaction(list(offsets), kafka.group_metadata(), within_s)
         producer.commit_transaction(within_s * 3)
-    except (ck.KafkaException, PettwinError):
+    except BaseException:  # Ctrl-C too: an open transaction keeps its readers waiting for a minute
         _abort(producer, within_s)
         raise
     if done.acked != len(messages):  # the library promises that a commit means all of them
@@ -139,8 +154,13 @@ def _abort(producer: ck.Producer, within_s: float) -> None:
         return
 
 
+def is_fenced(error: ck.KafkaError) -> bool:
+    """Whether somebody else uses the same transactional id now."""
+    return error.code() in _FENCED
+
+
 def _ours(kafka: Kafka, one: OffsetRange, error: ck.KafkaError) -> PettwinError:
-    if error.code() in _FENCED:
+    if is_fenced(error):
         return LeaseLostError(f"another run commits lane {one.lane} now: this one may not")
     told = kafka.connection.ours(error)
     return told if error.fatal() else DeliveryFailedError(f"nothing was committed: {told}")

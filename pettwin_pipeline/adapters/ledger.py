@@ -30,6 +30,7 @@ from pettwin_pipeline.adapters.ledger_records import (
     known_range,
     record_of,
 )
+from pettwin_pipeline.adapters.ledger_redrives import Redrives
 from pettwin_pipeline.adapters.ledger_setbacks import Setbacks
 from pettwin_pipeline.adapters.ledger_upkeep import Upkeep
 from pettwin_pipeline.batches import OffsetRange, backoff_s, parse_parts
@@ -47,6 +48,7 @@ class Ledger:
         self.setbacks = Setbacks(engine)
         self.upkeep = Upkeep(engine)
         self.outbox = Outbox(engine)
+        self.redrives = Redrives(engine)
 
     def close(self) -> None:
         """Let go of the database."""

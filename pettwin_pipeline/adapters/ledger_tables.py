@@ -73,6 +73,17 @@ gaps = sa.Table(
     sa.Column("noticed_s", sa.Float, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
 )
+redriven = sa.Table(
+    "redriven",
+    metadata,
+    sa.Column("topic", sa.String(255), primary_key=True),
+    sa.Column("epoch", sa.String(64), primary_key=True),
+    sa.Column("partition", sa.Integer, primary_key=True),
+    sa.Column("start_offset", sa.BigInteger, primary_key=True),
+    sa.Column("piece", sa.String(32), primary_key=True),
+    sa.Column("end_offset", sa.BigInteger, nullable=False),
+    sa.Column("settled", sa.Boolean, nullable=False),
+)
 totals = sa.Table(
     "totals",
     metadata,

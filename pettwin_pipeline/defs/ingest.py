@@ -86,7 +86,7 @@ def telemetry_batch(
         with work.timed_as("validate"):
             batch = _validated(ports, got)
             work.renew()
-            letters = (_dead_letter(one, topic) for one in batch.rejects)
+            letters = (_dead_letter(one, topic, work.range.epoch) for one in batch.rejects)
             ports.kafka.publish(settings.dead_letter_topic, letters)
         work.renew()
         readings, rejects = batch.readings, batch.rejects
@@ -192,16 +192,11 @@ def _column_schema() -> dg.TableSchema:
     )
 
 
-def _dead_letter(reject: "Reject", topic: str) -> "Outgoing":
+def _dead_letter(reject: "Reject", topic: str, epoch: str) -> "Outgoing":
     from pettwin_pipeline.adapters.kafka_messages import Outgoing
+    from pettwin_pipeline.readings.dead_letters import DeadLetter, encode_headers
 
-    headers = (
-        ("reason", reject.reason.value.encode()),
-        ("detail", reject.detail.encode("utf-8", "replace")[:1000]),
-        ("topic", topic.encode()),
-        ("partition", str(reject.partition).encode()),
-        ("offset", str(reject.offset).encode()),
-    )
+    headers = encode_headers(DeadLetter(reject, topic, epoch))
     return Outgoing(key=reject.key, value=reject.value, headers=headers)
 
 

@@ -90,7 +90,8 @@ def decode_batch(  # noqa: PLR0917 - one a column of a message
         found = examine(values[row], int(kafka_ms[row]), limits)
         if isinstance(found, Fault):
             place = int(partitions[row]), int(offsets[row])
-            rejects.append(Reject(*place, keys[row], values[row], found.reason, found.detail))
+            said, at_ms = (keys[row], values[row]), int(kafka_ms[row])
+            rejects.append(Reject(*place, *said, found.reason, found.detail, at_ms))
         else:
             others.append(found)
             other_rows.append(row)

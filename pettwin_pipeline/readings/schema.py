@@ -89,6 +89,7 @@ class Reject:
     """A message that is not a reading: its place, its bytes and the one reason.
 
     `detail` says what exactly (the field, the value), for the person who reads the dead letters.
+    `kafka_ms` is its Kafka timestamp; -1 where it has none.
     """
 
     partition: int
@@ -97,6 +98,7 @@ class Reject:
     value: bytes | None
     reason: RejectReason
     detail: str
+    kafka_ms: int = -1
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ def carefully(values: Sequence[bytes | None], kafka_ms: Sequence[int] | None = N
     ):
         found = examine(value, at_ms, LIMITS)
         if isinstance(found, Fault):
-            rejects.append(Reject(0, offset, None, value, found.reason, found.detail))
+            rejects.append(Reject(0, offset, None, value, found.reason, found.detail, at_ms))
         else:
             good.append({"partition": 0, "offset": offset, "kafka_ms": at_ms, **found})
     return Decoded(pl.DataFrame(good, schema=READING_SCHEMA), rejects)

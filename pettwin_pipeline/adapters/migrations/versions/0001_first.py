@@ -65,6 +65,16 @@ def _create_stream() -> None:
         sa.Column("noticed_s", sa.Float, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
     )
+    op.create_table(
+        "redriven",
+        sa.Column("topic", sa.String(255), primary_key=True),
+        sa.Column("epoch", sa.String(64), primary_key=True),
+        sa.Column("partition", sa.Integer, primary_key=True),
+        sa.Column("start_offset", sa.BigInteger, primary_key=True),
+        sa.Column("piece", sa.String(32), primary_key=True),
+        sa.Column("end_offset", sa.BigInteger, nullable=False),
+        sa.Column("settled", sa.Boolean, nullable=False),
+    )
 
 
 def _create_outcomes() -> None:
