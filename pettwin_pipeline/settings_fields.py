@@ -156,8 +156,8 @@ class SettingsFields(BaseSettings):
     )
     pettwin_notify_file: str = Field(
         "",
-        description="alerts are written to this file, NDJSON, or to `none`; relative or absent: "
-        "in the state folder",
+        description="alerts are written to this file, NDJSON; `none`: to no file; relative or "
+        "absent: in the state folder",
     )
     pettwin_notify_from: Literal["low", "medium", "high", "critical"] = Field(
         "medium", description="least severity that the owner is told of"

@@ -131,7 +131,7 @@ def _wait_s(headers: Mapping[str, str], now_s: float) -> float | None:
     """Retry-After, in seconds or as an HTTP date (RFC 9110, 10.2.3); None where it says nothing."""
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
-        return float(min(int(text[:9]), MOST_WAIT_S))
+        return float(min(int(text.lstrip("0")[:9] or 0), MOST_WAIT_S))
     try:
         wait_s = parsedate_to_datetime(text).timestamp() - now_s
     except (ValueError, OverflowError):
