@@ -7,7 +7,7 @@ In both the offsets are looked at before anything is sent, so that what a predec
 before it died is not committed twice. Knows bytes and offsets, not what is in the messages.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from enum import Enum
 from typing import Final
 
@@ -41,7 +41,11 @@ class Committed(Enum):
 
 
 def commit_with_messages(
-    kafka: Kafka, one: OffsetRange, topic: str, messages: Sequence[Outgoing]
+    kafka: Kafka,
+    one: OffsetRange,
+    topic: str,
+    messages: Sequence[Outgoing],
+    wholes: Sequence[OffsetRange] = (),
 ) -> Committed:
     """Send messages to `topic` and commit the end of a range for our group, both or nothing.
 
@@ -50,6 +54,7 @@ def commit_with_messages(
         one: the range that was worked on.
         topic: of the messages.
         messages: all of them; none at all is fine.
+        wholes: ranges that this one was cut out of: any of them may have been committed before.
 
     Raises:
         OffsetsMovedError: somebody else committed offsets of these partitions for our group.
@@ -57,7 +62,7 @@ def commit_with_messages(
         DeliveryFailedError: the broker did not take it; nothing counts.
     """
     if kafka.broker.kind == "embedded":
-        if is_committed(kafka, one):
+        if is_committed(kafka, one, wholes):
             return Committed.BEFORE
         kafka.publish(topic, messages)
         kafka.commit(one.topic, _ends(one))
@@ -68,7 +73,7 @@ def commit_with_messages(
     try:
         # Ends what a predecessor left open, so that the offsets that are looked at are final.
         producer.init_transactions(kafka.connection.timeout_s)
-        if is_committed(kafka, one):
+        if is_committed(kafka, one, wholes):
             return Committed.BEFORE
         _commit(kafka, producer, one, topic, messages)
     except ck.KafkaException as error:
@@ -76,18 +81,19 @@ def commit_with_messages(
     return Committed.NOW
 
 
-def is_committed(kafka: Kafka, one: OffsetRange) -> bool:
+def is_committed(kafka: Kafka, one: OffsetRange, wholes: Sequence[OffsetRange] = ()) -> bool:
     """Whether our group's offsets stand at the end of the range already.
 
-    A partition may stand before the start of the range: our group is new, or the broker dropped
-    what lies in between.
+    Or at the end of a whole that it was cut out of: whoever committed that one died before the
+    ledger knew, and its messages are those of its parts. A partition may stand before the start of
+    the range: our group is new, or the broker dropped what lies in between.
 
     Raises:
         OffsetsMovedError: they stand elsewhere.
     """
     ends = _ends(one)
     stands = kafka.committed(one.topic, ends)
-    if stands == ends:
+    if any(stands == _ends(whole, among=ends) for whole in (one, *wholes)):
         return True
     for part in one.parts:
         at = stands.get(part.partition, part.start)
@@ -106,8 +112,10 @@ def transactional_id(kafka: Kafka, one: OffsetRange) -> str:
     return f"{kafka.connection.group}/{one.topic}/{one.epoch}/lane-{one.lane}"
 
 
-def _ends(one: OffsetRange) -> dict[int, int]:
-    return {part.partition: part.end for part in one.parts}
+def _ends(one: OffsetRange, among: Container[int] | None = None) -> dict[int, int]:
+    """Ends by partition, of some partitions only where these are given."""
+    parts = (part for part in one.parts if among is None or part.partition in among)
+    return {part.partition: part.end for part in parts}
 
 
 def _commit(

@@ -5,14 +5,19 @@ a person, a person skips it. Each method is one transaction, and does nothing wh
 the range on since it was read. Knows SQL; which of these it is to be is decided in `planning`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import sqlalchemy as sa
 
 from pettwin_pipeline.adapters import ledger_tables as t
-from pettwin_pipeline.adapters.ledger_records import RangeRecord, failures_of, insert_range
-from pettwin_pipeline.batches import Gap, OffsetRange
+from pettwin_pipeline.adapters.ledger_records import (
+    RangeRecord,
+    failures_of,
+    insert_range,
+    record_of,
+)
+from pettwin_pipeline.batches import Gap, OffsetRange, PartitionRange
 
 DROPPED: Final = "the broker dropped it unread"
 
@@ -76,6 +81,14 @@ class Setbacks:
             insert_range(sql, halves[1], now_s, status="waiting", failures=failures, error=error)
             return first
 
+    def wholes(self, one: OffsetRange) -> list[OffsetRange]:
+        """Ranges that this one was cut out of, and stands for a part of."""
+        parts = {part.partition: part for part in one.parts}
+        query = sa.select(t.ranges).filter_by(topic=one.topic, epoch=one.epoch, status="cut")
+        with self._engine.begin() as sql:
+            cut = [record_of(row).range for row in sql.execute(query)]
+        return [whole for whole in cut if _holds(whole, parts)]
+
     def park(self, record: RangeRecord, error: str) -> None:
         """Leave a range, and with it its lane, to a person."""
         with self._engine.begin() as sql:
@@ -111,3 +124,15 @@ class Setbacks:
             .values(status=status, error=error, **more)
         )
         return ended.rowcount == 1
+
+
+def _holds(whole: OffsetRange, parts: Mapping[int, PartitionRange]) -> bool:
+    """Whether these offsets are all among those of a range."""
+    inside = {
+        part.partition
+        for part in whole.parts
+        if part.partition in parts
+        and part.start <= parts[part.partition].start
+        and parts[part.partition].end <= part.end
+    }
+    return inside == parts.keys()

@@ -70,6 +70,7 @@ def telemetry_batch(
 
     A run whose range is done is a replay: it compares, and nothing comes of it.
     """
+    from pettwin_pipeline.defs.stored import remove_stored
     from pettwin_pipeline.defs.work import describe_range, done_before, take_range, working
     from pettwin_pipeline.metrics.points import WatchList
     from pettwin_pipeline.metrics.stages import record_readings, record_rejects, record_watched
@@ -82,6 +83,8 @@ def telemetry_batch(
     with working(context, ports, "ingest") as work:
         settings = ports.settings
         topic, group = settings.kafka_topic, settings.kafka_consumer_group
+        for whole in ports.ledger.setbacks.wholes(work.range):  # else its rows were there twice
+            remove_stored(ports, whole)
         got = ports.kafka.read_range(topic, work.range.parts, keep_alive=work.renew)
         with work.timed_as("validate"):
             batch = _validated(ports, got)

@@ -256,7 +256,8 @@ def _publish(
     }
     work.renew()
     messages = [Outgoing(key=a.pet_id.encode(), value=encode_alert(a)) for a in alerts]
-    commit_with_messages(ports.kafka, one, ports.settings.kafka_alerts_topic, messages)
+    wholes = ports.ledger.setbacks.wholes(one)
+    commit_with_messages(ports.kafka, one, ports.settings.kafka_alerts_topic, messages, wholes)
     ports.ledger.finish(
         *(work.record, work.lease),
         episodes=episodes,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from pettwin_pipeline.adapters.ledger_records import RangeRecord
+    from pettwin_pipeline.batches import OffsetRange
 
 SCORES: Final = ("status", "score", "flagged")
 """The columns that scoring adds to those of a reading."""
@@ -48,6 +49,17 @@ def stored_batch(ports: Ports, record: "RangeRecord") -> "pl.DataFrame | None":
         validate="1:1",
     )
     return without_erased(ports, rows)
+
+
+def remove_stored(
+    ports: Ports, one: "OffsetRange", names: Sequence[tuple[str, str]] = BATCH_FILES
+) -> int:
+    """Remove files of a batch, those that are there; how many."""
+    paths = [ports.files.path(one, what, suffix) for what, suffix in names]
+    there = [path for path in paths if path.exists()]
+    for path in there:
+        path.unlink(missing_ok=True)
+    return len(there)
 
 
 def without_erased(ports: Ports, readings: "pl.DataFrame") -> "pl.DataFrame":

@@ -127,17 +127,13 @@ def _write_hour(
 
 def _remove_files(ports: Ports, record: "RangeRecord") -> int:
     """Remove what a compacted batch left; its points only once they were sent. How many files."""
-    from pettwin_pipeline.defs.stored import BATCH_FILES
+    from pettwin_pipeline.defs.stored import BATCH_FILES, remove_stored
     from pettwin_pipeline.defs.work import STAGES
 
     names = list(BATCH_FILES)
     if record.reported_s is not None:
         names += [(f"{kind}_{stage}", "json") for kind in ("counts", "points") for stage in STAGES]
-    paths = [ports.files.path(record.range, what, suffix) for what, suffix in names]
-    there = [path for path in paths if path.exists()]
-    for path in there:
-        path.unlink(missing_ok=True)
-    return len(there)
+    return remove_stored(ports, record.range, names)
 
 
 compaction_job = dg.define_asset_job(

@@ -18,6 +18,7 @@ from pettwin_pipeline.adapters.ledger_records import Lease, RangeRecord
 from pettwin_pipeline.batches import OffsetRange
 from pettwin_pipeline.defs.planning import request_ranges
 from pettwin_pipeline.defs.ports import Ports
+from pettwin_pipeline.defs.renewal import Renewal
 from pettwin_pipeline.errors import (
     BrokerRefusedError,
     BrokerUnreachableError,
@@ -59,6 +60,7 @@ class Work:
     record: RangeRecord
     lease: Lease
     ports: Ports
+    renewal: Renewal
     recorder: Recorder = field(default_factory=Recorder)
     counts: dict[str, Any] = field(default_factory=dict)
     """What the stage counted, for the ledger."""
@@ -76,7 +78,7 @@ class Work:
         Raises:
             LeaseLostError: another run holds it now: this one may write nothing more.
         """
-        self.ports.ledger.renew(self.lease, self.ports.now_s, self.ports.settings.pettwin_lease_s)
+        self.renewal.now()
 
     def counts_of(self, *stages: str) -> dict[str, Any]:
         """What earlier stages of this range counted."""
@@ -170,13 +172,15 @@ def working(context: dg.AssetExecutionContext, ports: Ports, stage: str) -> Iter
     """Run a stage on the range of this run, while it holds the lane."""
     record = range_of_run(context, ports)
     try:
-        work = Work(record, ports.ledger.lease_of(record, context.run.run_id), ports)
+        lease = ports.ledger.lease_of(record, context.run.run_id)
+        work = Work(record, lease, ports, _renewal(ports, lease))
         work.renew()
     except LeaseLostError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     began = time.perf_counter()
     try:
-        yield work
+        with work.renewal:
+            yield work
         elapsed_ms = (time.perf_counter() - began) * 1000 - work.elsewhere_ms
         _record_time(work.recorder, stage, elapsed_ms, "success")
         points = encode_points(work.recorder.drain())
@@ -187,6 +191,11 @@ def working(context: dg.AssetExecutionContext, ports: Ports, stage: str) -> Iter
         if isinstance(error, PettwinError):
             raise dg.Failure(str(error), allow_retries=False) from None
         raise
+
+
+def _renewal(ports: Ports, lease: Lease) -> Renewal:
+    ledger, lease_s = ports.ledger, ports.settings.pettwin_lease_s
+    return Renewal(lambda: ledger.renew(lease, ports.now_s, lease_s), lease_s / 3)
 
 
 def _record_time(recorder: Recorder, stage: str, elapsed_ms: float, outcome: str) -> None:

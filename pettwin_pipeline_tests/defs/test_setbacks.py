@@ -1,10 +1,13 @@
 """Ranges that fail again and again: tried in halves, then left to a person, who has two ways on."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from pettwin_pipeline.adapters.ledger_tables import open_engine
 from pettwin_pipeline.cli import run
 from pettwin_pipeline.stack.embedded_broker import EmbeddedBroker
 from pettwin_pipeline_tests.defs.pipeline import DAGSTERS_OWN, Pipeline, calm, racing
@@ -76,6 +79,47 @@ def test_halves_come_in_their_order_and_to_the_same_as_the_whole(
         assert go_on(whole) == ["0:0-480"]
         assert (scores(whole), alert_ids(whole)) == in_halves
     assert in_halves[1], "the illness is told"
+
+
+@contextmanager
+def nothing_can_be_done(pipeline: Pipeline) -> Iterator[None]:
+    """While the block runs, the ledger does not take that a range is done."""
+    refuse = "BEFORE UPDATE ON ranges WHEN NEW.status = 'done' BEGIN SELECT RAISE(ABORT, 'no'); END"
+    with open_engine(pipeline.settings.ledger_url).begin() as sql:
+        sql.exec_driver_sql(f"CREATE TRIGGER refuse {refuse}")
+    yield
+    with open_engine(pipeline.settings.ledger_url).begin() as sql:
+        sql.exec_driver_sql("DROP TRIGGER refuse")
+
+
+def test_a_range_whose_alerts_were_sent_is_still_done_once_when_it_comes_in_halves(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(pipeline)
+    with nothing_can_be_done(pipeline):
+        assert fail(pipeline, 4) == ["0:0-480"] * 3 + ["0:0-240"]
+    assert pipeline.committed() == {0: 480}
+    assert go_on(pipeline) == ["0:0-120", "0:120-240", "0:240-480"]
+    in_halves = scores(pipeline), alert_ids(pipeline)
+    assert pipeline.committed() == {0: 480}
+    with EmbeddedBroker() as broker:
+        whole = Pipeline(tmp_path / "whole", broker, monkeypatch)
+        send(whole)
+        go_on(whole)
+        assert (scores(whole), alert_ids(whole)) == in_halves
+    assert in_halves[1], "the illness is told"
+
+
+def test_what_a_range_left_before_it_was_halved_is_removed(pipeline: Pipeline) -> None:
+    send(pipeline)
+    blocked = block(pipeline, "alerts")
+    fail(pipeline, 4)
+    blocked.unlink()
+    assert go_on(pipeline)[0] == "0:0-120"
+    for what in ("readings", "scores"):
+        files = (pipeline.files.root / what).rglob("*.parquet")
+        rows = pl.concat([pl.read_parquet(path.path) for path in files])
+        assert sorted(rows["offset"]) == list(range(480)), what
 
 
 def parked(pipeline: Pipeline) -> Path:

@@ -28,14 +28,16 @@ def environment(folder: Path, **given: str) -> dict[str, str]:
 class Running:
     """A `pettwin` that was started in a folder."""
 
-    def __init__(self, folder: Path, *arguments: str, **given: str) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, command: tuple[str, ...] = COMMAND, **given: str
+    ) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
         number = len(list(folder.glob("out-*")))
         self._out, self._err = (folder / f"{name}-{number}" for name in ("out", "err"))
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
-                [*COMMAND, *arguments],
+                [*command, *arguments],
                 cwd=folder,
                 env=environment(folder, **given),
                 stdin=subprocess.DEVNULL,
