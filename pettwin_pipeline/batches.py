@@ -251,6 +251,17 @@ def halve(one: OffsetRange) -> tuple[OffsetRange, OffsetRange] | None:
     return OffsetRange(*same, tuple(first)), OffsetRange(*same, tuple(second))
 
 
+def holds(whole: OffsetRange, one: OffsetRange) -> bool:
+    """Whether every offset of a range is in another one."""
+    parts = {part.partition: part for part in whole.parts}
+    return all(
+        part.partition in parts
+        and parts[part.partition].start <= part.start
+        and part.end <= parts[part.partition].end
+        for part in one.parts
+    )
+
+
 def _share(most: int, backlog: Mapping[int, int]) -> dict[int, int]:
     """Share `most` out: small backlogs whole, the rest of it evenly among the large ones."""
     shares: dict[int, int] = {}

@@ -71,6 +71,10 @@ class OvertakenError(PettwinError):
     exit_code = 1
 
 
+class LedgerUnreachableError(PettwinError):
+    """The ledger's database does not answer, is locked or full: mend it, the work goes on."""
+
+
 class UnknownFormatError(PettwinError):
     """A kept file or table has a version that this release does not know: upgrade, or restore."""
 

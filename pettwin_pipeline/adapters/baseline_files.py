@@ -4,7 +4,7 @@ A file holds all pets or those that its batch touched; what lies below it is nam
 paths and how files lie upon one another; what a baseline is, is known to `detection`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -85,6 +85,12 @@ class BaselineFiles:
             yield at, snapshot
             at = snapshot.layer.since
 
-    def write(self, offset: int, snapshot: Snapshot) -> UPath:
-        """Write the file of an offset."""
-        return self.files.write(self.path(offset), encode_snapshot(snapshot))
+    def write(
+        self, offset: int, snapshot: Snapshot, may_still: Callable[[], None] = lambda: None
+    ) -> UPath:
+        """Write the file of an offset, unless `may_still` raises at the last moment.
+
+        Other files are the same whoever writes them. This one also depends on where its batch
+        began: the whole of a range that was cut meanwhile ends at the same offset as its rest.
+        """
+        return self.files.write(self.path(offset), encode_snapshot(snapshot), may_still)

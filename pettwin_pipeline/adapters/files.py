@@ -7,6 +7,7 @@ paths (any fsspec URL), not what is in the files.
 
 import io
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -72,9 +73,19 @@ class BatchFiles:
         """What lies at a path; None where nothing does."""
         return path.read_bytes() if path.exists() else None
 
-    def write(self, path: UPath, content: bytes) -> UPath:
-        """Write a whole file or none."""
+    def write(
+        self, path: UPath, content: bytes, may_still: Callable[[], None] = lambda: None
+    ) -> UPath:
+        """Write a whole file or none.
+
+        Args:
+            path: where.
+            content: all of it.
+            may_still: called last, when only the name is missing; raises where nothing is to be
+                written any more. A disk may hang for longer than a lease lasts.
+        """
         if path.protocol not in {"", "file", "local"}:
+            may_still()
             path.write_bytes(content)
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,6 +95,7 @@ class BatchFiles:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
+            may_still()
             temporary.rename(path)
             _sync_folder(path.parent)
         except BaseException:

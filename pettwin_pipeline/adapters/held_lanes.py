@@ -35,7 +35,7 @@ class HeldLanes:
             LeaseLostError: somebody else holds one now.
         """
         for lease in self.leases:
-            self.ledger.renew(lease, self.clock.now_s(), HELD_S)
+            self.ledger.upkeep.keep_lane(lease, self.clock.now_s() + HELD_S)
 
 
 @contextmanager

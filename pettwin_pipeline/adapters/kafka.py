@@ -33,15 +33,6 @@ from pettwin_pipeline.settings import Broker, Settings
 
 CHUNK: Final = 10_000
 """Messages taken from the client at a time."""
-_COORDINATOR_MOVES: Final = frozenset(
-    {
-        ck.KafkaError.NOT_COORDINATOR,
-        ck.KafkaError.COORDINATOR_NOT_AVAILABLE,
-        ck.KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    }
-)
-"""Passes by itself, but the library does not wait for it: a group's first commit meets it."""
-_COORDINATOR_PAUSE_S: Final = 0.1
 _TO_NAMES: Final = str.maketrans("/+", "_-")
 """Of Base64: a topic id becomes part of file names. Kafka itself writes them like this."""
 _PRODUCER: Final[Mapping[str, Any]] = {
@@ -171,12 +162,15 @@ class Kafka:
         isolation: ck.IsolationLevel = ck.IsolationLevel.READ_COMMITTED,
     ) -> dict[int, int]:
         wanted = {ck.TopicPartition(topic, p): spec for p in partitions}
-        answer = self.connection.admin.list_offsets(
-            wanted, isolation_level=isolation, request_timeout=self.connection.timeout_s
-        )
-        return {
-            tp.partition: self.connection.result(future).offset for tp, future in answer.items()
-        }
+
+        def ask() -> dict[int, int]:
+            within_s = self.connection.timeout_s
+            answer = self.connection.admin.list_offsets(
+                wanted, isolation_level=isolation, request_timeout=within_s
+            )
+            return {tp.partition: one.result(within_s).offset for tp, one in answer.items()}
+
+        return self.connection.once_settled(ask)
 
     def high_watermarks(self, topic: str) -> dict[int, int]:
         """Offsets that the next messages will get."""
@@ -222,17 +216,12 @@ class Kafka:
         """The same as the client has it: with the note that was committed with an offset."""
         wanted = [ck.TopicPartition(topic, p) for p in partitions]
         self.connection.forget()
-        end_s = time.monotonic() + self.connection.timeout_s
-        while True:
-            try:
-                answer = self._offset_keeper().committed(wanted, timeout=self.connection.timeout_s)
-            except ck.KafkaException as error:
-                code = error.args[0].code()
-                if code not in _COORDINATOR_MOVES or time.monotonic() > end_s:
-                    raise self.connection.ours(error.args[0]) from None
-                time.sleep(_COORDINATOR_PAUSE_S)
-                continue
+
+        def ask() -> list[ck.TopicPartition]:
+            answer = self._offset_keeper().committed(wanted, timeout=self.connection.timeout_s)
             return [tp for tp in answer if tp.offset >= 0]
+
+        return self.connection.once_settled(ask)
 
     def commit(self, topic: str, ends: Mapping[int, int]) -> None:
         """Commit the next offset to read of each partition for our group."""
@@ -278,7 +267,7 @@ class Kafka:
         self,
         topic: str,
         parts: Sequence[PartitionRange],
-        patience_s: float = 30.0,
+        patience_s: float | None = None,
         keep_alive: Callable[[], None] = lambda: None,
         *,
         with_headers: bool = False,
@@ -291,7 +280,7 @@ class Kafka:
         Args:
             topic: to read.
             parts: offsets of each partition.
-            patience_s: longest time without any progress.
+            patience_s: longest time without any progress; None: that of three calls.
             keep_alive: called after every chunk.
             with_headers: of the messages too.
 
@@ -300,6 +289,7 @@ class Kafka:
             BrokerRefusedError: the broker does not let us read.
         """
         self.connection.forget()
+        patience_s = patience_s or 3 * self.connection.timeout_s
         consumer = self.connection.made(ck.Consumer, self.reading_config())
         harvest = Harvest(parts)
         collects = gc.isenabled()

@@ -7,7 +7,7 @@ In both the offsets are looked at before anything is sent, so that what a predec
 before it died is not committed twice. Knows bytes and offsets, not what is in the messages.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from enum import Enum
 from typing import Final
 
@@ -45,7 +45,9 @@ def commit_with_messages(
     one: OffsetRange,
     topic: str,
     messages: Sequence[Outgoing],
+    *,
     wholes: Sequence[OffsetRange] = (),
+    renew: Callable[[], None] = lambda: None,
 ) -> Committed:
     """Send messages to `topic` and commit the end of a range for our group, both or nothing.
 
@@ -55,6 +57,8 @@ def commit_with_messages(
         topic: of the messages.
         messages: all of them; none at all is fine.
         wholes: ranges that this one was cut out of: any of them may have been committed before.
+        renew: raises where the lane is not ours any more. It is called when whoever held the lane
+            before cannot commit any more: whoever holds it after us fences us off in turn.
 
     Raises:
         OffsetsMovedError: somebody else committed offsets of these partitions for our group.
@@ -62,17 +66,17 @@ def commit_with_messages(
         DeliveryFailedError: the broker did not take it; nothing counts.
     """
     if kafka.broker.kind == "embedded":
+        renew()
         if is_committed(kafka, one, wholes):
             return Committed.BEFORE
         kafka.publish(topic, messages)
         kafka.commit(one.topic, _ends(one))
         return Committed.NOW
-    producer = kafka.producer(
-        **{"transactional.id": transactional_id(kafka, one), "enable.idempotence": True}
-    )
+    producer = _lane_producer(kafka, one)
     try:
         # Ends what a predecessor left open, so that the offsets that are looked at are final.
         producer.init_transactions(kafka.connection.timeout_s)
+        renew()
         if is_committed(kafka, one, wholes):
             return Committed.BEFORE
         _commit(kafka, producer, one, topic, messages)
@@ -116,6 +120,20 @@ def _ends(one: OffsetRange, among: Container[int] | None = None) -> dict[int, in
     """Ends by partition, of some partitions only where these are given."""
     parts = (part for part in one.parts if among is None or part.partition in among)
     return {part.partition: part.end for part in parts}
+
+
+def _lane_producer(kafka: Kafka, one: OffsetRange) -> ck.Producer:
+    within_ms = round(kafka.connection.timeout_s * 3000)
+    return kafka.producer(
+        **{
+            "transactional.id": transactional_id(kafka, one),
+            "enable.idempotence": True,
+            # By default each of its calls waits for a minute for a broker that died, whatever the
+            # call is told: longer than the lease.
+            "transaction.timeout.ms": within_ms,
+            "delivery.timeout.ms": within_ms,
+        }
+    )
 
 
 def _commit(

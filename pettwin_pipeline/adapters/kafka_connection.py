@@ -4,8 +4,9 @@ One place says which error of the library means that the broker refuses, is sile
 is missing, and what to do about each. Knows clients, not what they are used for.
 """
 
+import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient
@@ -18,6 +19,7 @@ from pettwin_pipeline.errors import (
 )
 from pettwin_pipeline.settings import Broker, Settings
 
+_Answer = TypeVar("_Answer")
 _REFUSALS: Final = frozenset(
     {
         ck.KafkaError._AUTHENTICATION,  # noqa: SLF001  the library's public name for it
@@ -32,6 +34,21 @@ _MISSING: Final = frozenset(
     {ck.KafkaError.UNKNOWN_TOPIC_OR_PART, ck.KafkaError._UNKNOWN_TOPIC}  # noqa: SLF001
 )
 _SILENCE: Final = frozenset({ck.KafkaError._TRANSPORT, ck.KafkaError._TIMED_OUT})  # noqa: SLF001
+_ALL_DOWN: Final = ck.KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001  why is told before or after
+_PASSING: Final = frozenset(
+    {
+        ck.KafkaError.NOT_COORDINATOR,
+        ck.KafkaError.COORDINATOR_NOT_AVAILABLE,
+        ck.KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        ck.KafkaError.LEADER_NOT_AVAILABLE,
+        ck.KafkaError.NOT_LEADER_FOR_PARTITION,
+        ck.KafkaError.FENCED_LEADER_EPOCH,
+        ck.KafkaError.UNKNOWN_LEADER_EPOCH,
+    }
+)
+"""Passes by itself, but the library does not always wait for it: a group's first commit meets it,
+and whoever asks a broker that has just begun."""
+_PASSING_PAUSE_S: Final = 0.1
 _NOT_ALONE: Final = frozenset(
     {
         ck.KafkaError.UNKNOWN_MEMBER_ID,
@@ -59,7 +76,8 @@ class Connection:
         self._admin: AdminClient | None = None
 
     def _on_error(self, error: ck.KafkaError) -> None:
-        if self._last_error is None or error.code() in _REFUSALS:
+        seen = self._last_error
+        if seen is None or seen.code() == _ALL_DOWN or error.code() in _REFUSALS:
             self._last_error = error
 
     def forget(self) -> None:
@@ -95,6 +113,19 @@ class Connection:
             raise self.ours(error.args[0]) from None
         except TimeoutError:
             raise self.ours(None) from None
+
+    def once_settled(self, ask: Callable[[], _Answer]) -> _Answer:
+        """The answer; asked again while the broker says what passes by itself."""
+        end_s = time.monotonic() + self.timeout_s
+        while True:
+            try:
+                return ask()
+            except ck.KafkaException as error:
+                if error.args[0].code() not in _PASSING or time.monotonic() > end_s:
+                    raise self.ours(error.args[0]) from None
+                time.sleep(_PASSING_PAUSE_S)
+            except TimeoutError:
+                raise self.ours(None) from None
 
     def told(self) -> str:
         """What went wrong with the connection meanwhile, as the end of a sentence."""
@@ -145,6 +176,7 @@ def client_config(settings: Settings, broker: Broker) -> dict[str, Any]:
         "client.id": settings.dd_service,
         "log_level": 0,  # errors come as exceptions; librdkafka's own lines say it twice
         "socket.keepalive.enable": True,
+        "socket.timeout.ms": round(settings.kafka_timeout_s * 1000),
     }
     if broker.kind == "embedded" or not settings.kafka_bootstrap_servers:
         return config

@@ -264,10 +264,16 @@ class Ledger:
         """Hold the lane for longer.
 
         Raises:
-            LeaseLostError: another run holds it now.
+            LeaseLostError: another run holds it now, or is to: the lease ran out.
         """
+        at_work = sa.select(t.ranges.c.id).filter_by(run_id=lease.run_id, status="running")
         with self._engine.begin() as sql:
             self._fence(sql, lease, expires_s=now_s + lease_s)
+            if sql.execute(at_work).first() is None:
+                raise LeaseLostError(
+                    f"the lease of run {lease.run_id} ran out and its range was asked for again: "
+                    "it may write nothing"
+                )
 
     def _fence(self, sql: sa.Connection, lease: Lease, **values: Any) -> None:
         """Change the lease's row, which is locked until the transaction ends, or refuse."""

@@ -5,7 +5,7 @@ a person, a person skips it. Each method is one transaction, and does nothing wh
 the range on since it was read. Knows SQL; which of these it is to be is decided in `planning`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 import sqlalchemy as sa
@@ -17,7 +17,7 @@ from pettwin_pipeline.adapters.ledger_records import (
     insert_range,
     record_of,
 )
-from pettwin_pipeline.batches import Gap, OffsetRange, PartitionRange
+from pettwin_pipeline.batches import Gap, OffsetRange, holds
 
 DROPPED: Final = "the broker dropped it unread"
 
@@ -83,11 +83,10 @@ class Setbacks:
 
     def wholes(self, one: OffsetRange) -> list[OffsetRange]:
         """Ranges that this one was cut out of, and stands for a part of."""
-        parts = {part.partition: part for part in one.parts}
         query = sa.select(t.ranges).filter_by(topic=one.topic, epoch=one.epoch, status="cut")
         with self._engine.begin() as sql:
             cut = [record_of(row).range for row in sql.execute(query)]
-        return [whole for whole in cut if _holds(whole, parts)]
+        return [whole for whole in cut if holds(whole, one)]
 
     def park(self, record: RangeRecord, error: str) -> None:
         """Leave a range, and with it its lane, to a person."""
@@ -124,15 +123,3 @@ class Setbacks:
             .values(status=status, error=error, **more)
         )
         return ended.rowcount == 1
-
-
-def _holds(whole: OffsetRange, parts: Mapping[int, PartitionRange]) -> bool:
-    """Whether these offsets are all among those of a range."""
-    inside = {
-        part.partition
-        for part in whole.parts
-        if part.partition in parts
-        and part.start <= parts[part.partition].start
-        and parts[part.partition].end <= part.end
-    }
-    return inside == parts.keys()

@@ -12,11 +12,13 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from pettwin_pipeline.errors import PettwinError, UnknownFormatError
+from pettwin_pipeline.errors import LedgerUnreachableError, PettwinError, UnknownFormatError
 
 HEAD: Final = "0001"
 BUSY_TIMEOUT_MS: Final = 30_000
 BACKENDS: Final = ("sqlite", "postgresql")
+_TROUBLE: Final = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.DatabaseError)
+"""Of the database; their subclasses say that a statement is wrong, or a row there already."""
 
 metadata = sa.MetaData()
 
@@ -168,15 +170,12 @@ def open_engine(url: str) -> sa.Engine:
     """Connect, and bring the tables up to date.
 
     Raises:
-        PettwinError: the URL is wrong or the database does not answer.
+        PettwinError: the URL is wrong.
+        LedgerUnreachableError: the database does not answer; from then on any statement raises it.
         UnknownFormatError: the tables were made by a newer release.
     """
     engine = _make_engine(url)
-    try:
-        _bring_up_to_date(engine)
-    except sa.exc.DBAPIError as error:
-        told = " ".join(str(error.orig).split())
-        raise PettwinError(f"the ledger at {engine.url!r} does not answer: {told}") from None
+    _bring_up_to_date(engine)
     return engine
 
 
@@ -193,17 +192,27 @@ def _make_engine(url: str) -> sa.Engine:
             address = address.set(drivername="postgresql+psycopg")
         if backend == "sqlite" and address.database:
             Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = sa.create_engine(address)
+        engine = sa.create_engine(address, pool_pre_ping=True)  # it may have been started again
     except ModuleNotFoundError as error:
         raise PettwinError(
             f"PETTWIN_LEDGER_URL needs {error.name}: pip install 'pettwin-pipeline[postgres]'"
         ) from None
     except (sa.exc.ArgumentError, OSError) as error:
         raise PettwinError(f"PETTWIN_LEDGER_URL: {error}") from None
+    sa.event.listen(engine, "handle_error", _tell)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_immediate)
     return engine
+
+
+def _tell(context: sa.engine.ExceptionContext) -> None:
+    """Put what is wrong with the database, and not with a statement of ours, into one line."""
+    if context.is_pre_ping or type(context.sqlalchemy_exception) not in _TROUBLE:
+        return
+    where = "" if context.engine is None else f" at {context.engine.url!r}"
+    told = " ".join(str(context.original_exception).split())
+    raise LedgerUnreachableError(f"the ledger{where} does not answer: {told}")
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from pettwin_pipeline.adapters import ledger_tables as t
 from pettwin_pipeline.adapters.ledger_records import FINISHED, Lease, RangeRecord, record_of
+from pettwin_pipeline.errors import LeaseLostError
 
 
 class Upkeep:
@@ -159,6 +160,22 @@ class Upkeep:
             else:
                 sql.execute(sa.update(t.leases).filter_by(**key).values(**values))
             return Lease(topic, epoch, lane, holder, token, now_s, end_s)
+
+    def keep_lane(self, lease: Lease, end_s: float) -> None:
+        """Hold a lane for longer.
+
+        Raises:
+            LeaseLostError: it ran out and a run took the lane.
+        """
+        mine = {"topic": lease.topic, "epoch": lease.epoch, "lane": lease.lane}
+        with self._engine.begin() as sql:
+            kept = sql.execute(
+                sa.update(t.leases)
+                .filter_by(**mine, run_id=lease.run_id, token=lease.token)
+                .values(expires_s=end_s)
+            )
+            if kept.rowcount != 1:
+                raise LeaseLostError(f"lane {lease.lane} was taken by a run meanwhile: begin again")
 
     def free_lane(self, lease: Lease, now_s: float) -> None:
         """Give a lane back, if it is still held by this lease."""

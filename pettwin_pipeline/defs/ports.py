@@ -6,12 +6,14 @@ location must not load a database toolkit to say what it can do.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import PrivateAttr
 
 from pettwin_pipeline.adapters.clock import Clock, SystemClock
+from pettwin_pipeline.errors import LedgerUnreachableError
 from pettwin_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,9 +46,10 @@ class Ports(dg.ConfigurableResource[Any]):
 
     def close(self) -> None:
         """Let go of everything; what was not said of points is left to the next process."""
-        for transport in self._transports.values():
-            if transport.owes:
-                self.ledger.outcomes.owe(transport.name, transport.owes)
+        with suppress(LedgerUnreachableError):  # nobody is left to tell
+            for transport in self._transports.values():
+                if transport.owes:
+                    self.ledger.outcomes.owe(transport.name, transport.owes)
         self._transports.clear()
         if self._kafka is not None:
             self._kafka.close()

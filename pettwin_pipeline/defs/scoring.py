@@ -108,8 +108,7 @@ def _score_partitions(work: "Work", readings: "pl.DataFrame") -> "dict[int, Scor
         mine = readings.filter(pl.col("partition") == part.partition)
         one = scored[part.partition] = score_batch(mine, baselines)
         snapshot = plan_snapshot(one.baselines, mine["pet_id"].unique(), below, every)
-        work.renew()
-        kept.write(part.end, snapshot)
+        kept.write(part.end, snapshot, work.renew)
     return scored
 
 
@@ -254,10 +253,12 @@ def _publish(
         "episodes": len({episode.episode_id for episode in episodes}),
         "alerts": len(alerts),
     }
-    work.renew()
     messages = [Outgoing(key=a.pet_id.encode(), value=encode_alert(a)) for a in alerts]
-    wholes = ports.ledger.setbacks.wholes(one)
-    commit_with_messages(ports.kafka, one, ports.settings.kafka_alerts_topic, messages, wholes)
+    commit_with_messages(
+        *(ports.kafka, one, ports.settings.kafka_alerts_topic, messages),
+        wholes=ports.ledger.setbacks.wholes(one),
+        renew=work.renew,
+    )
     ports.ledger.finish(
         *(work.record, work.lease),
         episodes=episodes,
@@ -266,6 +267,7 @@ def _publish(
         now_s=ports.now_s,
         audience=Audience(ports.settings.notify_channels, ports.settings.pettwin_notify_from),
     )
+    work.holds_lane = False
     return counts
 
 

@@ -24,6 +24,7 @@ from pettwin_pipeline.errors import (
     BrokerUnreachableError,
     DeliveryFailedError,
     LeaseLostError,
+    LedgerUnreachableError,
     OffsetsMovedError,
     PettwinError,
     RangeNotReadError,
@@ -46,6 +47,7 @@ _REASONS: Final[Mapping[type[BaseException], str]] = {
     OffsetsMovedError: "broker",
     RangeNotReadError: "timeout",
     LeaseLostError: "lease_lost",
+    LedgerUnreachableError: "ledger",
     UnknownFormatError: "storage",
     OSError: "storage",
 }
@@ -66,6 +68,8 @@ class Work:
     """What the stage counted, for the ledger."""
     elsewhere_ms: float = 0.0
     """Time of this stage that is reported under another name."""
+    holds_lane: bool = True
+    """False once the stage handed it back, because the range is done or is to be tried again."""
 
     @property
     def range(self) -> OffsetRange:
@@ -99,6 +103,7 @@ class Work:
     def give_up(self, why: str) -> None:
         """Free the lane: the range is tried again after a while."""
         self.ports.ledger.fail(self.record, self.lease, why, self.ports.now_s)
+        self.holds_lane = False
 
     def note_check(self, check: dg.AssetCheckResult) -> None:
         """Count the result of an asset check."""
@@ -123,18 +128,25 @@ def done_before(context: dg.AssetExecutionContext, ports: Ports) -> RangeRecord 
     return record if record is not None and record.status == "done" else None
 
 
+@contextmanager
+def told_plainly() -> Iterator[None]:
+    """Fail a step with the one line of an error that a person can mend, without its traceback."""
+    try:
+        yield
+    except PettwinError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+
+
 def take_range(context: dg.AssetExecutionContext, ports: Ports) -> None:
     """Take the lane for the range that this run was asked for, or for the next one by hand.
 
     Raises:
         dg.Failure: by hand and there is nothing to do, or the range is not wanted any more.
     """
-    try:
+    with told_plainly():
         record, attempt = _asked_for(context, ports)
         lease_s = ports.settings.pettwin_lease_s
         ports.ledger.begin(record, attempt, context.run.run_id, ports.now_s, lease_s)
-    except PettwinError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
 
 
 def _asked_for(context: dg.AssetExecutionContext, ports: Ports) -> tuple[RangeRecord, int]:
@@ -158,6 +170,9 @@ def range_of_run(context: dg.AssetExecutionContext, ports: Ports) -> RangeRecord
         dg.Failure: it took none, or another run works on it now.
     """
     record = ports.ledger.of_run(context.run.run_id)
+    if record is None and RANGE_TAG in context.run.tags:
+        told = "another run works on the range of this one: it may write nothing more"
+        raise dg.Failure(told, allow_retries=False)
     if record is None:
         raise dg.Failure(
             "this run holds no range: materialise from telemetry_batch on, or leave it to the "
@@ -170,17 +185,17 @@ def range_of_run(context: dg.AssetExecutionContext, ports: Ports) -> RangeRecord
 @contextmanager
 def working(context: dg.AssetExecutionContext, ports: Ports, stage: str) -> Iterator[Work]:
     """Run a stage on the range of this run, while it holds the lane."""
-    record = range_of_run(context, ports)
-    try:
+    with told_plainly():
+        record = range_of_run(context, ports)
         lease = ports.ledger.lease_of(record, context.run.run_id)
         work = Work(record, lease, ports, _renewal(ports, lease))
         work.renew()
-    except LeaseLostError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
     began = time.perf_counter()
     try:
         with work.renewal:
             yield work
+        if work.holds_lane:
+            work.renew()
         elapsed_ms = (time.perf_counter() - began) * 1000 - work.elsewhere_ms
         _record_time(work.recorder, stage, elapsed_ms, "success")
         points = encode_points(work.recorder.drain())
@@ -205,12 +220,16 @@ def _record_time(recorder: Recorder, stage: str, elapsed_ms: float, outcome: str
 def _note_failure(work: Work, stage: str, elapsed_ms: float, error: BaseException) -> None:
     ports = work.ports
     text = str(error) or type(error).__name__
-    ports.ledger.fail(work.record, work.lease, f"{stage}: {text}", ports.now_s)
     log.error("stage_failed", stage=stage, range=work.range.text, error=text)
     recorder = Recorder()
     _record_time(recorder, stage, elapsed_ms, "failed")
     recorder.count("pipeline.errors", 1, stage=stage, reason=_reason(error))
-    ports.send(recorder.drain(), host=f"lane-{work.range.lane}")
+    try:
+        ports.ledger.fail(work.record, work.lease, f"{stage}: {text}", ports.now_s)
+        ports.send(recorder.drain(), host=f"lane-{work.range.lane}")
+    except LedgerUnreachableError as lost:  # it must not hide why the stage failed
+        told = {"error": str(lost), "consequence": "the lane is free once the lease runs out"}
+        log.error("failure_not_noted", **told)  # noqa: TRY400  its traceback says no more
 
 
 def _reason(error: BaseException) -> str:

@@ -52,6 +52,7 @@ class Pipeline:
         folder: Path,
         broker: EmbeddedBroker | None,
         patch: pytest.MonkeyPatch,
+        partitions: int = 4,
         **given: str,
     ) -> None:
         for name in Settings.model_fields:
@@ -63,6 +64,7 @@ class Pipeline:
             patch.setenv(name, value)
         self.settings = Settings.load()
         self.instance = dg.DagsterInstance.ephemeral()
+        self._partitions = partitions
         self.connect(broker)
 
     def connect(self, broker: EmbeddedBroker | None) -> None:
@@ -71,7 +73,7 @@ class Pipeline:
             stack = Stack(os.getpid(), broker.address, "embedded", broker.epoch)
             self.settings.state.write_stack(stack)
         self.kafka = Kafka(self.settings)
-        self.kafka.create_topics(dict.fromkeys(self.settings.topics, 4))
+        self.kafka.create_topics(dict.fromkeys(self.settings.topics, self._partitions))
         self._producer = self.kafka.producer()
 
     @property
@@ -145,7 +147,8 @@ class Pipeline:
 
     def committed(self) -> dict[int, int]:
         """Offsets of our group, by partition."""
-        return self.kafka.committed(self.settings.kafka_topic, range(4))
+        topic = self.settings.kafka_topic
+        return self.kafka.committed(topic, self.kafka.partitions(topic))
 
     def messages(self, topic: str) -> list[ck.Message]:
         """Everything on a topic, in the order of partition and offset."""

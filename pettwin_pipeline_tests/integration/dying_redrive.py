@@ -3,6 +3,8 @@
 `python -m pettwin_pipeline_tests.integration.dying_redrive POINT [OPTION]...`
 """
 
+import os
+import signal
 import sys
 from typing import Final
 
@@ -25,7 +27,7 @@ POINTS: Final[dict[str, Point]] = {
 
 def main() -> None:
     """Redrive in small pieces; one that dies says nothing."""
-    arm(POINTS[sys.argv[1]])
+    arm(POINTS[sys.argv[1]], lambda: os.kill(os.getpid(), signal.SIGKILL))
     redrive.PIECE = 8  # type: ignore[misc] # a kill comes between pieces, not at the end
     sys.exit(run(["redrive", *sys.argv[2:]]))
 

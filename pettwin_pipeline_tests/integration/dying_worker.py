@@ -1,7 +1,9 @@
-"""A run of the stream job that kills itself, as `kill -9` would, at a named point of its way.
+"""A run of the stream job that is disturbed at a named point of its way.
 
-`python -m pettwin_pipeline_tests.integration.dying_worker POINT TAGS` with the tags of the run as
-JSON. The product has no such points: here its functions are wrapped.
+`python -m pettwin_pipeline_tests.integration.dying_worker POINT TAGS [kill|stop]` with the tags of
+the run as JSON: it kills itself there, as `kill -9` would, or stops there until somebody sends it
+SIGCONT; then it goes on and prints why its steps failed, as JSON. The product has no such points:
+here its functions are wrapped, by this process or, with `disturbed`, by a test.
 """
 
 import functools
@@ -9,7 +11,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -44,11 +47,13 @@ POINTS: Final[dict[str, Point]] = {
     "after the dead letters": Point(Kafka, "publish", "after"),
     "in the middle of writing the readings": Point(os, "fsync", "before"),
     "after the readings": Point(BatchFiles, "write", "after", "/readings/"),
+    "before the baselines": Point(BatchFiles, "write", "before", "/baselines/"),
     "after the baselines": Point(BatchFiles, "write", "after", "/baselines/"),
     "after the scores": Point(BatchFiles, "write", "after", "/scores/"),
     "after the episodes": Point(BatchFiles, "write", "after", "/episodes/"),
     "after the verdicts": Point(BatchFiles, "write", "after", "/verdicts/"),
     "after the pending alerts": Point(BatchFiles, "write", "after", "/alerts/"),
+    "before the lane is fenced off": Point(kafka_commit, "commit_with_messages", "before"),
     "before the transaction": Point(kafka_commit, "_commit", "before"),
     "in the open transaction": Point(Kafka, "group_metadata", "before"),
     "after the transaction": Point(kafka_commit, "_commit", "after"),
@@ -62,26 +67,33 @@ POINTS: Final[dict[str, Point]] = {
 }
 
 
-def die() -> None:
-    """As `kill -9` would have it: no handler, no cleaning up, nothing flushed."""
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def arm(point: Point) -> None:
-    """Wrap the function so that the process dies there."""
+def arm(point: Point, disturb: Callable[[], None]) -> Callable[[], None]:
+    """Wrap the function so that this is called there, once; returns what unwraps it."""
     real: Callable[..., Any] = getattr(point.owner, point.name)
+    waiting = [disturb]
 
     @functools.wraps(real)
-    def deadly(*arguments: Any, **named: Any) -> Any:
-        if point.path and point.path not in str(arguments[1]):
-            return real(*arguments, **named)
-        if point.when == "before":
-            die()
+    def disturbed(*arguments: Any, **named: Any) -> Any:
+        is_there = not point.path or point.path in str(arguments[1])
+        if is_there and waiting and point.when == "before":
+            waiting.pop()()
         result = real(*arguments, **named)
-        die()
+        if is_there and waiting:
+            waiting.pop()()
         return result
 
-    setattr(point.owner, point.name, deadly)
+    setattr(point.owner, point.name, disturbed)
+    return lambda: setattr(point.owner, point.name, real)
+
+
+@contextmanager
+def disturbed(point: str, disturb: Callable[[], None]) -> Iterator[None]:
+    """While the block runs, the runs of this process are disturbed there, once."""
+    unwrap = arm(POINTS[point], disturb)
+    try:
+        yield
+    finally:
+        unwrap()
 
 
 def main() -> None:
@@ -89,11 +101,17 @@ def main() -> None:
     import dagster as dg
 
     from pettwin_pipeline.definitions import defs
+    from pettwin_pipeline_tests.defs.pipeline import failures
 
-    arm(POINTS[sys.argv[1]])
+    point, tags, *way = sys.argv[1:]
+    number = signal.SIGSTOP if way == ["stop"] else signal.SIGKILL
+    arm(POINTS[point], lambda: os.kill(os.getpid(), number))
     job = defs.get_repository_def().get_job("stream_job")
     with dg.DagsterInstance.ephemeral() as instance:
-        job.execute_in_process(instance=instance, tags=json.loads(sys.argv[2]))
+        done = job.execute_in_process(
+            instance=instance, tags=json.loads(tags), raise_on_error=False
+        )
+    sys.stdout.write(json.dumps(failures(done)))
 
 
 if __name__ == "__main__":

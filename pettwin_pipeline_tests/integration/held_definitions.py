@@ -60,7 +60,7 @@ def note_range() -> None:
         _range_of_this_run[:] = [record.range.text]
         return begin(ledger, record, *arguments)
 
-    Ledger.begin = noted  # type: ignore[method-assign]
+    Ledger.begin = noted  # type: ignore[method-assign, assignment]
 
 
 note_range()

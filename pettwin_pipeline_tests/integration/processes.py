@@ -28,9 +28,7 @@ def environment(folder: Path, **given: str) -> dict[str, str]:
 class Running:
     """A `pettwin` that was started in a folder."""
 
-    def __init__(
-        self, folder: Path, *arguments: str, command: tuple[str, ...] = COMMAND, **given: str
-    ) -> None:
+    def __init__(self, folder: Path, *arguments: str, command: Any = COMMAND, **given: str) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
         number = len(list(folder.glob("out-*")))

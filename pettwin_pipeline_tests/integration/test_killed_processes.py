@@ -32,7 +32,7 @@ from pettwin_pipeline_tests.integration.independent_reader import (
     faults,
     outcome,
 )
-from pettwin_pipeline_tests.integration.processes import Running, left_running, running
+from pettwin_pipeline_tests.integration.processes import Running, left_running
 from pettwin_pipeline_tests.stack.programs import is_gone, wait_for
 
 pytestmark = [
@@ -83,7 +83,7 @@ def new_pipeline(kafka: str, folder: Path, patch: pytest.MonkeyPatch) -> Pipelin
         "KAFKA_CONSUMER_GROUP": f"group-{name}",
     }
     given = {"KAFKA_BOOTSTRAP_SERVERS": kafka, "PETTWIN_MAX_AGE_H": "1000000"}
-    made = Pipeline(folder, None, patch, **names | given)
+    made = Pipeline(folder, None, patch, 4, **names | given)
     for partition in range(LANES):
         for number in range(ROUNDS):
             made.send(batch_of(f"pet-{partition}", number), partition)

@@ -10,5 +10,5 @@ from pettwin_pipeline.stack.dagster_parts import write_dagster_home
 HELD = "pettwin_pipeline_tests.integration.held_definitions"
 
 if __name__ == "__main__":
-    up.write_dagster_home = functools.partial(write_dagster_home, module=HELD)  # type: ignore[assignment]
+    vars(up)["write_dagster_home"] = functools.partial(write_dagster_home, module=HELD)
     sys.exit(cli.run(sys.argv[1:]))
