@@ -83,6 +83,14 @@ def test_every_link_leads_to_a_file(name: str) -> None:
     assert [link for link in links if not (where / link).exists()] == []
 
 
+def test_every_test_that_is_named_exists() -> None:
+    named_tests = re.findall(r"`([a-z_/]+\.py)(?:::(\w+))?`", TEXTS["delivery.md"])
+    assert len(named_tests) > 30
+    for path, name in named_tests:
+        text = (ROOT / "pettwin_pipeline_tests" / path).read_text()
+        assert f"def {name}(" in text if name else "def test_" in text, f"{path}::{name}"
+
+
 def test_the_changelog_begins_with_this_version() -> None:
     first = re.search(r"^## (\S+)", TEXTS["CHANGELOG.md"], re.MULTILINE)
     assert first is not None
