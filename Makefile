@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo dev test integration lint types bench format clean lock
+.PHONY: help demo dev test integration soak lint types bench format clean lock
 
 help:  ## these words
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -24,6 +24,9 @@ test: .venv/installed  ## the tests that need nothing but Python
 
 integration: .venv/installed  ## a real Apache Kafka, the wheel in a fresh environment
 	@$(BIN)/pytest -q -m 'integration or install'
+
+soak: .venv/installed  ## kill -9 at random times: MINUTES=10 SEED=7
+	@$(BIN)/python -m pettwin_pipeline_tests.integration.soak $(MINUTES:%=--minutes %) $(SEED:%=--seed %)
 
 lint: .venv/installed  ## ruff and the import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports

@@ -88,7 +88,7 @@ def up(
     """Run the local parts of the stack, supervised, until Ctrl-C."""
     from pettwin_pipeline.commands import up as command
 
-    raise typer.Exit(command.run(broker, dagster=dagster, port=port, say=typer.echo))
+    command.run(broker, dagster=dagster, port=port, say=typer.echo)
 
 
 @app.command()

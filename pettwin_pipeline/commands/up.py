@@ -154,8 +154,12 @@ def dagster_parts(
 
 def run(
     choice: BrokerChoice | None, *, dagster: bool, port: int, say: Callable[[str], None]
-) -> int:
-    """Run the stack until Ctrl-C or a signal; returns the exit code."""
+) -> None:
+    """Run the stack until Ctrl-C or a signal.
+
+    Raises:
+        StackError: it cannot be started, or a part of it cannot be kept running.
+    """
     settings = Settings.load()
     state = settings.state
     BatchFiles.at(settings.data_url)  # a wrong address is better said now than by every run
@@ -169,9 +173,8 @@ def run(
         write = stack_writer(state, local.broker, addresses)
         write({})
         supervisor = Supervisor(parts, say=say, on_change=write)
-        code = supervisor.run(lambda: _welcome(settings, addresses, say))
-    say("stopped" if code == 0 else "stopped after a failure")
-    return code
+        supervisor.run(lambda: _welcome(settings, addresses, say))
+    say("stopped")
 
 
 def _check(settings: Settings, local: LocalBroker) -> None:

@@ -140,15 +140,14 @@ class Supervisor:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def run(self, on_ready: Callable[[], None] = lambda: None) -> int:
+    def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Start everything, keep it running until somebody asks for an end, stop everything.
 
         Args:
             on_ready: called once, when every part is ready.
 
-        Returns:
-            The exit code: 0 after a stop that was asked for, 1 where a part could not be kept
-            running; why was said.
+        Raises:
+            StackError: a part could not be kept running; everything is stopped.
         """
         with self.stopping_on_signals():
             try:
@@ -156,12 +155,8 @@ class Supervisor:
                 if not self.stopping:
                     on_ready()
                 self.watch()
-            except StackError as error:
-                self._say(str(error))
-                return 1
             finally:
                 self.close()
-        return 0
 
     def start(self) -> None:
         """Start the parts one after the other, each when the one before is ready.

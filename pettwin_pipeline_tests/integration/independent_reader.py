@@ -16,6 +16,7 @@ from pettwin_pipeline_tests.stack.programs import wait_for
 
 PATIENCE_S: Final = 60.0
 PLACE: Final = ["partition", "offset"]
+COLUMNS: Final = [*PLACE, "pet_id", "time_ms", "status", "score", "flagged"]
 
 
 class Outcome(NamedTuple):
@@ -50,8 +51,12 @@ def outcome(kafka: str, names: Mapping[str, str], data: Path) -> Outcome:
 
 
 def _scores(data: Path, topic: str) -> pl.DataFrame:
-    files = sorted((data / "v1/scores" / topic).rglob("*.parquet"))
-    return pl.concat([pl.read_parquet(path) for path in files]).sort(PLACE)
+    """Of the files of the batches, and of the hours that they were put together into."""
+    batches = sorted((data / "v1/scores" / topic).rglob("*.parquet"))
+    frames = [pl.read_parquet(path) for path in batches]
+    hours = sorted((data / "v1/hours" / topic).rglob("*.parquet"))
+    frames += [pl.read_parquet(path, columns=COLUMNS) for path in hours]
+    return pl.concat(frames).select(COLUMNS).sort(PLACE)
 
 
 def consumer(kafka: str, **more: Any) -> ck.Consumer:

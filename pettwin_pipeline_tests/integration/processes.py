@@ -16,6 +16,8 @@ from pettwin_pipeline_tests.commands.place import PREFIXES, plain
 from pettwin_pipeline_tests.stack.programs import wait_for
 
 COMMAND = (sys.executable, "-m", "pettwin_pipeline.cli")
+HELD_UP = (sys.executable, "-m", "pettwin_pipeline_tests.integration.up_held")
+"""The same, but that its runs can be held: see `held_definitions.py`."""
 PATIENCE_S = 90.0
 
 

@@ -32,7 +32,7 @@ from pettwin_pipeline_tests.integration.independent_reader import (
     faults,
     outcome,
 )
-from pettwin_pipeline_tests.integration.processes import Running, left_running
+from pettwin_pipeline_tests.integration.processes import HELD_UP, Running, left_running
 from pettwin_pipeline_tests.stack.programs import is_gone, wait_for
 
 pytestmark = [
@@ -41,7 +41,6 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the parent-death signal is Linux's"),
 ]
 
-HELD_UP: Final = (sys.executable, "-m", "pettwin_pipeline_tests.integration.up_held")
 PATIENCE_S: Final = 150.0
 LANES: Final = 4
 STEPS: Final = (

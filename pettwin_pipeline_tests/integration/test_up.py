@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pettwin_pipeline.settings import Settings
 from pettwin_pipeline.stack.dagster_parts import webserver_answers
 from pettwin_pipeline.stack.ports import answers, free_port
 from pettwin_pipeline_tests.integration.processes import (
+    HELD_UP,
     PATIENCE_S,
     Running,
     left_running,
@@ -160,12 +162,56 @@ def test_a_part_that_is_killed_is_started_again_and_reading_goes_on(
     dagster.says(f"{part} died (killed by SIGKILL)")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the parent-death signal is Linux's")
-def test_one_that_is_killed_leaves_no_child_and_the_next_one_starts(tmp_path: Path) -> None:
+def code_server(up: Running) -> int:
+    """Its process id; 0 while it is dead."""
+    with suppress(FileNotFoundError):  # it is stopping
+        return int(up.stack["children"].get("dagster-code", 0))
+    return 0
+
+
+def test_a_part_that_dies_again_and_again_ends_it_with_the_reason_and_the_end_of_its_log(
+    tmp_path: Path,
+) -> None:
     with running(tmp_path, "up", "--dagster", "--port", str(free_port())) as up:
         up.says(UP)
+        children = set(up.stack["children"].values())
+        killed: list[int] = []
+
+        def gave_up() -> bool:
+            if up.process.poll() is None and (pid := code_server(up)) not in (0, *killed):
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
+            return up.process.poll() is not None
+
+        wait_for(gave_up, PATIENCE_S)
+        assert up.process.returncode == 1
+        assert len(killed) == 6
+        told = "pettwin: dagster-code died 6 times within 60 s, at last: killed by SIGKILL; "
+        assert up.err.startswith(told + "the last lines of ")
+        assert "--- dagster-code starts" in up.err
+        assert all(is_gone(pid) for pid in children)
+    assert left_running(tmp_path) == []
+    assert not (tmp_path / "state/stack.json").exists()
+
+
+def test_definitions_that_do_not_load_end_it_with_the_reason(tmp_path: Path) -> None:
+    arguments = ("up", "--dagster", "--port", str(free_port()))
+    up = Running(tmp_path, *arguments, command=HELD_UP)  # its definitions need HELD_RUNS
+    assert up.ends() == 1
+    assert up.err.startswith("pettwin: dagster-code could not be started: exit code 1; ")
+    assert "KeyError: 'HELD_RUNS'" in up.err
+    assert left_running(tmp_path) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the parent-death signal is Linux's")
+def test_one_that_is_killed_leaves_no_child_and_the_next_one_starts(
+    kafka: str, tmp_path: Path
+) -> None:
+    arguments = ("up", "--dagster", "--broker", "kafka", "--port", str(free_port()))
+    with running(tmp_path, *arguments) as up:
+        up.says(UP)
         children = up.stack["children"]
-        assert len(children) == 3
+        assert len(children) == 4
         up.process.kill()
         up.ends()
         wait_for(lambda: all(is_gone(pid) for pid in children.values()))
@@ -195,6 +241,15 @@ def test_a_real_kafka_has_the_topics(kafka_up: Running) -> None:
     made = pettwin(kafka_up.folder, "topics", "create")
     assert made.process.returncode == 0
     assert made.out.count(": was there\n") == 4
+
+
+def test_a_kafka_that_is_killed_is_started_again_with_what_it_had(kafka_up: Running) -> None:
+    sent = simulate(kafka_up.folder)
+    killed = kafka_up.stack["children"]["kafka"]
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: "kafka is up again" in kafka_up.out, PATIENCE_S)
+    assert kafka_up.stack["children"]["kafka"] != killed
+    assert sum(status(kafka_up.folder)["lag"].values()) == sent
 
 
 @pytest.mark.parametrize("arguments", [("up",), ("simulate",), ("replay",), ("status",)])

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 from pettwin_pipeline.stack.part_log import last_lines, open_log, trim_log
@@ -44,3 +46,20 @@ def test_a_small_log_is_left_alone(tmp_path: Path) -> None:
     trim_log(path, largest_bytes=50)
     assert path.read_bytes() == b"x" * 50
     assert not path.with_name("one.log.1").exists()
+
+
+def test_of_a_traceback_what_was_raised_and_its_cause_are_shown(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    source = (
+        "print('  starting', flush=True)\n"
+        "def load(depth):\n"
+        "    if depth: return load(depth - 1)\n"
+        "    try: raise KeyError('A')\n"
+        "    except KeyError as cause: raise RuntimeError('not loaded') from cause\n"
+        "load(20)\n"
+    )
+    with log.open("wb") as output:
+        subprocess.run([sys.executable, "-c", source], stdout=output, stderr=output, check=False)
+    told = [line for line in last_lines(log, 6) if line]
+    caused = "The above exception was the direct cause of the following exception:"
+    assert told == ["  starting", "KeyError: 'A'", caused, "RuntimeError: not loaded"]
