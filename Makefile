@@ -35,7 +35,12 @@ lint: .venv/installed  ## ruff and the import contracts
 types: .venv/installed  ## mypy, strict, tests too
 	@$(BIN)/mypy
 
-bench: .venv/installed  ## the benchmarks: ratios within one run
+.venv-peers/installed: benchmarks/peers.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers.txt
+	@touch $@
+
+bench: .venv/installed .venv-peers/installed  ## the benchmarks: ratios within one run
 	@$(BIN)/python benchmarks/run.py
 
 format: .venv/installed  ## let ruff format
@@ -47,4 +52,4 @@ lock: .venv/installed  ## resolve pyproject.toml anew into constraints.txt
 	  --extra dev --extra gcp --extra postgres --no-header --no-annotate --no-emit-index-url -o constraints.txt
 
 clean:  ## remove .venv, caches and the state folder
-	rm -rf .venv .pettwin .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .venv-peers .pettwin .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

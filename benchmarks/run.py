@@ -2,18 +2,25 @@
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
-
-BENCHMARKS = ("imports.py", "stream.py", "detection.py")
 
 
 def main() -> None:
     """Run them; exit code 1 where one failed."""
     failed = []
-    for name in BENCHMARKS:
-        print(f"\n== {name}", flush=True)
-        done = subprocess.run([sys.executable, str(Path(__file__).with_name(name))], check=False)
-        failed += [name] if done.returncode else []
+    with tempfile.TemporaryDirectory() as kept:
+        for name, *more in (
+            ("imports.py",),
+            ("stream.py",),
+            ("scale.py",),
+            ("detection.py",),
+            ("latency.py", "--folder", kept),
+            ("disk.py", kept),
+        ):
+            print(f"\n== {name}", flush=True)
+            command = [sys.executable, str(Path(__file__).with_name(name)), *more]
+            failed += [name] if subprocess.run(command, check=False).returncode else []
     print(f"\nbench: {'failed: ' + ', '.join(failed) if failed else 'done'}")
     sys.exit(1 if failed else 0)
 

@@ -148,8 +148,10 @@ def quix(bench: Bench, most: int, *options: str) -> float:
         script = str(Path(__file__).with_name("quix_job.py"))
         place = (bench.kafka.broker.bootstrap, bench.settings.kafka_topic, folder, str(count))
         command = [str(PEERS), script, *place, *options]
-        quiet = os.environ | {"PYTHONWARNINGS": "ignore"}
-        told = subprocess.check_output(command, text=True, cwd=folder, env=quiet).split()
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+    if done.returncode:
+        raise RuntimeError(f"the Quix Streams job failed: {done.stderr}")
+    told = done.stdout.split()
     if int(told[1]) != count:
         raise RuntimeError(f"the job scored {told[1]} of {count} readings")
     return float(told[0]) * bench.readings / count

@@ -164,20 +164,23 @@ def transact(
             send(producer, topic, message, done.on_delivery)
         producer.send_offsets_to_transaction(list(offsets), kafka.group_metadata(), within_s)
         producer.commit_transaction(within_s * 3)
-    except BaseException:  # Ctrl-C too: an open transaction keeps its readers waiting for a minute
-        _abort(producer, within_s)
+    except BaseException as error:  # Ctrl-C too: an open transaction keeps readers waiting
+        ended = _abort(producer, within_s)
+        if isinstance(error, DeliveryFailedError) and ended is not None and is_fenced(ended):
+            raise ck.KafkaException(ended) from None  # why the client took no more
         raise
     if done.acked != len(messages):  # the library promises that a commit means all of them
         raise DeliveryFailedError(f"{len(messages) - done.acked} messages were not acknowledged")
 
 
-def _abort(producer: ck.Producer, within_s: float) -> None:
-    """Let go of a transaction; where that fails too, the next `init_transactions` does."""
+def _abort(producer: ck.Producer, within_s: float) -> ck.KafkaError | None:
+    """Let go of a transaction; where that fails too, why: the next `init_transactions` does it."""
     try:
         producer.purge()
         producer.abort_transaction(within_s)
-    except ck.KafkaException:
-        return
+    except ck.KafkaException as error:
+        return error.args[0]
+    return None
 
 
 def is_fenced(error: ck.KafkaError) -> bool:

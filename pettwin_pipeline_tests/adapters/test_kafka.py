@@ -93,6 +93,16 @@ def test_key_value_and_time_are_read_as_they_were_published(client: Kafka) -> No
     assert sorted(messages, key=str) == [(None, None, 5), (b"rex", b"woof", 1_772_323_200_123)]
 
 
+def test_headers_are_read_where_they_are_asked_for(client: Kafka) -> None:
+    headers = (("reason", b"odd"), ("reason", b"broken"), ("offset", b"7"))
+    client.publish("t", [Outgoing(None, b"1", headers=headers, partition=2)])
+    client.publish("t", [Outgoing(None, b"2", partition=2)])
+    parts = [PartitionRange(2, 0, 2)]
+    assert client.read_range("t", parts).headers is None
+    got = client.read_range("t", parts, with_headers=True)
+    assert got.headers == [{"reason": b"broken", "offset": b"7"}, {}]
+
+
 def test_a_message_as_large_as_a_broker_takes_can_come_back_with_headers(client: Kafka) -> None:
     value = random.Random(1).randbytes(1_000_000)
     client.publish("t", [Outgoing(b"k", value, headers=(("reason", b"too_large"),))])

@@ -125,6 +125,27 @@ def test_a_run_that_is_overtaken_in_the_middle_is_told_and_nothing_of_it_counts(
     assert (lane.seen(), lane.offsets()) == ([b"one"], {0: 6, 1: 3})
 
 
+def test_a_run_that_learns_of_it_while_it_sends_on_is_told_the_same(lane: Lane) -> None:
+    mine = [Outgoing(b"rex", b"late")] * 1_000_000  # it is refused long before
+    with pytest.raises(LeaseLostError, match="another run commits lane 0 now"):
+        commit_with_messages(
+            lane.client, lane.range, lane.alerts, Overtaken(mine, lambda: lane.commit(b"one"))
+        )
+    assert lane.seen() == [b"one"]
+
+
+def test_a_commit_that_is_interrupted_keeps_no_reader_waiting(lane: Lane) -> None:
+    def interrupt() -> None:
+        wait_for(lambda: lane.client.high_watermarks(lane.alerts)[0] == 1)
+        raise KeyboardInterrupt
+
+    mine = Overtaken([Outgoing(b"rex", b"one"), Outgoing(b"rex", b"two")], interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        commit_with_messages(lane.client, lane.range, lane.alerts, mine)
+    put(lane.client, lane.alerts, [b"of somebody else"])
+    assert lane.seen() == [b"of somebody else"], "Kafka itself would wait for a minute"
+
+
 def test_offsets_that_somebody_else_committed_are_an_error_and_nothing_is_sent(
     lane: Lane,
 ) -> None:
