@@ -11,7 +11,7 @@ from pettwin_pipeline.stack.apache_kafka import prepare_kafka
 from pettwin_pipeline.stack.embedded_broker import EmbeddedBroker
 from pettwin_pipeline.stack.supervisor import Supervisor
 from pettwin_pipeline.state import StateFolder
-from pettwin_pipeline_tests.postgres import binaries, running_postgres
+from pettwin_pipeline_tests.postgres import installed, running_postgres
 
 MUST_RUN = "TESTS_MUST_RUN"
 """Set where a skipped test is a failure: everything that the tests need is there, or must be."""
@@ -46,10 +46,7 @@ def embedded_broker() -> Iterator[EmbeddedBroker]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """URL of a PostgreSQL that runs for the whole session, without a database."""
-    where = binaries()
-    if where is None:
-        pytest.skip("PostgreSQL is not installed here: no `initdb` was found")
-    with running_postgres(where) as server:
+    with running_postgres(installed()) as server:
         yield server
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -9,7 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from pettwin_pipeline.stack.ports import LOOPBACK, answers, free_port
+import psycopg
+import pytest
+
+from pettwin_pipeline.stack.ports import LOOPBACK, free_port
 from pettwin_pipeline_tests.stack.programs import wait_for
 
 INSTALLED: Final = Path("/usr/lib/postgresql")
@@ -27,24 +31,74 @@ def binaries() -> Path | None:
     return found[-1].parent if found else None
 
 
+def installed() -> Path:
+    """The same folder; the test is skipped where there is none."""
+    where = binaries()
+    if where is None:
+        pytest.skip("PostgreSQL is not installed here: no `initdb` was found")
+    return where
+
+
+class Postgres:
+    """A server on a free port of loopback; started again it goes on with its data."""
+
+    def __init__(self, where: Path, folder: Path) -> None:
+        self._user = UNPRIVILEGED if os.geteuid() == 0 else None
+        if self._user is not None:
+            shutil.chown(folder, self._user)
+        self._folder, self._port = folder, free_port()
+        data, loopback = folder / "data", ("-h", LOOPBACK, "-p", str(self._port))
+        make = (where / "initdb", "-D", data, "-U", "pettwin", "-A", "trust", "-E", "UTF8", "-N")
+        subprocess.run(make, user=self._user, cwd=folder, check=True, capture_output=True)
+        self._command = (where / "postgres", "-D", data, *loopback, *OPTIONS)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Without a database."""
+        return f"postgresql+psycopg://pettwin@{LOOPBACK}:{self._port}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        with (self._folder.with_suffix(".log")).open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, user=self._user, cwd=self._folder, stdout=log, stderr=log
+            )
+        wait_for(self._is_up)
+
+    def _is_up(self) -> bool:
+        """Whether it takes connections: while it mends itself it only says so."""
+        try:
+            psycopg.connect(
+                host=LOOPBACK, port=self._port, user="pettwin", dbname="postgres"
+            ).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """End it, with the connections that there are."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(20)
+
+
 @contextmanager
-def running_postgres(where: Path) -> Iterator[str]:
-    """A server on a free port of loopback while the block runs; its URL without a database."""
-    user = UNPRIVILEGED if os.geteuid() == 0 else None
+def postgres_server(where: Path) -> Iterator[Postgres]:
+    """A server while the block runs, that may be stopped and started in it."""
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-    if user is not None:
-        shutil.chown(folder, user)
-    data, port = folder / "data", free_port()
-    make = (where / "initdb", "-D", data, "-U", "pettwin", "-A", "trust", "-E", "UTF8", "-N")
-    subprocess.run(make, user=user, cwd=folder, check=True, capture_output=True)
-    command = (where / "postgres", "-D", data, "-h", LOOPBACK, "-p", str(port), *OPTIONS)
-    with (folder.with_suffix(".log")).open("wb") as log:
-        server = subprocess.Popen(command, user=user, cwd=folder, stdout=log, stderr=log)
+    server = Postgres(where, folder)
     try:
-        wait_for(lambda: answers(port))
-        yield f"postgresql+psycopg://pettwin@{LOOPBACK}:{port}"
+        server.start()
+        yield server
     finally:
-        server.terminate()
-        server.wait(20)
+        server.stop()
         shutil.rmtree(folder)
         folder.with_suffix(".log").unlink()
+
+
+@contextmanager
+def running_postgres(where: Path) -> Iterator[str]:
+    """A server while the block runs; its URL without a database."""
+    with postgres_server(where) as server:
+        yield server.url

@@ -8,7 +8,6 @@ with what to do. Knows messages as bytes, not as readings.
 import gc
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Final, Self
 
 import confluent_kafka as ck
@@ -20,11 +19,10 @@ from pettwin_pipeline.adapters.kafka_messages import (
     Fetched,
     Harvest,
     Outgoing,
-    send,
 )
+from pettwin_pipeline.adapters.kafka_publisher import Publisher
 from pettwin_pipeline.batches import PartitionRange, Watermarks
 from pettwin_pipeline.errors import (
-    DeliveryFailedError,
     PettwinError,
     RangeNotReadError,
     TopicMissingError,
@@ -35,15 +33,6 @@ CHUNK: Final = 10_000
 """Messages taken from the client at a time."""
 _TO_NAMES: Final = str.maketrans("/+", "_-")
 """Of Base64: a topic id becomes part of file names. Kafka itself writes them like this."""
-_PRODUCER: Final[Mapping[str, Any]] = {
-    "compression.type": "zstd",
-    "linger.ms": 20,
-    "batch.size": 262_144,
-    "delivery.timeout.ms": 30_000,
-    "queue.buffering.max.messages": 100_000,
-    # What a broker took may come back as a dead letter, with headers: the broker decides, not we.
-    "message.max.bytes": 10_000_000,
-}
 
 
 class Kafka:
@@ -52,7 +41,7 @@ class Kafka:
     def __init__(self, settings: Settings, broker: Broker | None = None) -> None:
         self.broker = broker or settings.broker()
         self.connection = Connection(settings, self.broker)
-        self._producer: ck.Producer | None = None
+        self._publisher = Publisher(self.connection)
         self._committer: ck.Consumer | None = None
 
     def __enter__(self) -> Self:
@@ -63,12 +52,11 @@ class Kafka:
 
     def close(self) -> None:
         """Leave the broker; what was produced is flushed first."""
-        if self._producer is not None:
-            self._producer.flush(self.connection.timeout_s)
+        self._publisher.close()
         if self._committer is not None:
             self._committer.close()
         self.connection.close()
-        self._producer = self._committer = None
+        self._committer = None
 
     # topics
 
@@ -336,46 +324,24 @@ class Kafka:
 
     def producer(self, **extra: Any) -> ck.Producer:
         """A producer of its own with our defaults (compressed, and idempotent on Kafka)."""
-        idempotent = {"enable.idempotence": self.broker.kind == "kafka"}
-        config = {**self.connection.config, **_PRODUCER, **idempotent, **extra}
-        producer: ck.Producer = self.connection.made(ck.Producer, config)
-        return producer
+        return self._publisher.producer(**extra)
 
-    def publish(self, topic: str, messages: Iterable[Outgoing]) -> Deliveries:
+    def publish(
+        self,
+        topic: str,
+        messages: Iterable[Outgoing],
+        shorten: Callable[[Outgoing], Outgoing] | None = None,
+    ) -> Deliveries:
         """Send messages and wait until the broker has acknowledged every one.
 
         What was not acknowledged in time is not sent later: whoever asked has given up.
 
+        Args:
+            topic: of the messages.
+            messages: all of them.
+            shorten: makes of a message that is too large for the topic one that is sent instead.
+
         Raises:
             DeliveryFailedError: some were not acknowledged.
         """
-        waiting = list(messages)
-        done = Deliveries()
-        if not waiting:
-            return done
-        producer = self._connected_producer(topic)
-        sent = 0
-        try:
-            for one in waiting:
-                send(producer, topic, one, done.on_delivery)
-                sent += 1
-            producer.flush(self.connection.timeout_s * 3)
-        finally:
-            if done.acked != sent:
-                producer.purge()
-        if done.acked != sent:
-            raise self.connection.refusal() or DeliveryFailedError(
-                f"{sent - done.acked} of {sent} messages to {topic} were not acknowledged: "
-                f"{done.first_error or 'no answer in time'}{self.connection.told()}"
-            )
-        return done
-
-    def _connected_producer(self, topic: str) -> ck.Producer:
-        """The producer of `publish`; what it cannot reach shows when something is sent."""
-        self.connection.forget()
-        if self._producer is None:
-            self._producer = self.producer(**{"linger.ms": 1})
-            # An idempotent producer that is connected first has its number at once, not after 1 s.
-            with suppress(ck.KafkaException):
-                self._producer.list_topics(topic, timeout=self.connection.timeout_s)
-        return self._producer
+        return self._publisher.publish(topic, messages, shorten)

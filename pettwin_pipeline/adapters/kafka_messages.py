@@ -14,6 +14,9 @@ import numpy.typing as npt
 from pettwin_pipeline.batches import PartitionRange
 from pettwin_pipeline.errors import DeliveryFailedError
 
+OnDelivery = Callable[[ck.KafkaError | None, ck.Message], None]
+"""What a client calls with what became of a message."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
@@ -51,6 +54,23 @@ class Deliveries:
     failed: int = 0
     first_error: str | None = None
     latencies_ms: list[float] = field(default_factory=list)
+    too_large: list[Outgoing] = field(default_factory=list)
+    """Messages that the topic does not take, of those sent with `on_delivery_where_it_fits`."""
+
+    def on_delivery_of(self, _one: Outgoing) -> OnDelivery:
+        """The callback for one message."""
+        return self.on_delivery
+
+    def on_delivery_where_it_fits(self, one: Outgoing) -> OnDelivery:
+        """The callback for one message that may turn out to be too large: that is no failure."""
+
+        def told(error: ck.KafkaError | None, message: ck.Message) -> None:
+            if error is not None and error.code() == ck.KafkaError.MSG_SIZE_TOO_LARGE:
+                self.too_large.append(one)
+            else:
+                self.on_delivery(error, message)
+
+        return told
 
     def on_delivery(self, error: ck.KafkaError | None, message: ck.Message) -> None:
         """The callback of the client."""
@@ -68,7 +88,7 @@ def send(
     producer: ck.Producer,
     topic: str,
     one: Outgoing,
-    on_delivery: Callable[[ck.KafkaError | None, ck.Message], None],
+    on_delivery: OnDelivery,
 ) -> None:
     """Hand one message to a producer, waiting while its queue is full.
 

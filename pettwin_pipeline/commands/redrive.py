@@ -257,11 +257,11 @@ class Redrive:
         return room and self._plan.chooses(letter, written_ms)
 
     def _has_nothing_new(self, letter: DeadLetter) -> bool:
-        """A tombstone, or a message that an attempt of its range put here before another one."""
+        """A tombstone, one that is not kept whole, or a copy that another attempt put here."""
         origin = letter.epoch, letter.reject.partition, letter.reject.offset
         seen = origin in self._origins
         self._origins.add(origin)
-        return seen or letter.reject.value is None
+        return seen or letter.reject.value is None or not letter.is_whole
 
     def _message(self, letter: DeadLetter, place: str) -> Outgoing:
         reject = letter.reject

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -90,7 +90,7 @@ def telemetry_batch(
             batch = _validated(ports, got)
             work.renew()
             letters = (_dead_letter(one, topic, work.range.epoch) for one in batch.rejects)
-            ports.kafka.publish(settings.dead_letter_topic, letters)
+            ports.kafka.publish(settings.dead_letter_topic, letters, _shorten)
         work.renew()
         readings, rejects = batch.readings, batch.rejects
         path = ports.files.write_frame(work.range, "readings", readings)
@@ -201,6 +201,15 @@ def _dead_letter(reject: "Reject", topic: str, epoch: str) -> "Outgoing":
 
     headers = encode_headers(DeadLetter(reject, topic, epoch))
     return Outgoing(key=reject.key, value=reject.value, headers=headers)
+
+
+def _shorten(letter: "Outgoing") -> "Outgoing":
+    """What is sent of a letter that is too large for its topic: one message stops no batch."""
+    from pettwin_pipeline.readings.dead_letters import LENGTH, LETTER_BYTES
+
+    value = letter.value or b""
+    told = (LENGTH, str(len(value)).encode())
+    return replace(letter, value=value[:LETTER_BYTES], headers=(*letter.headers, told))
 
 
 def _checks(batch: ReadBatch) -> list[dg.AssetCheckResult]:

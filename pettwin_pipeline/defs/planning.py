@@ -146,20 +146,23 @@ def _note_starts(ports: Ports, epoch: str, marks: Mapping[int, Watermarks]) -> N
     known = ports.ledger.positions(topic, epoch)
     fresh = {p: mark for p, mark in marks.items() if p not in known}
     if fresh:
-        starts = _starts(ports, fresh)
+        starts = _starts(ports, fresh, was_begun=bool(known))
         ports.ledger.start_at(topic, epoch, starts)
         log.info("topic_begun", topic=topic, epoch=epoch, offsets=starts)
 
 
-def _starts(ports: Ports, fresh: Mapping[int, Watermarks]) -> dict[int, int]:
+def _starts(ports: Ports, fresh: Mapping[int, Watermarks], *, was_begun: bool) -> dict[int, int]:
     """Where partitions begin that the ledger does not know.
 
     Where our group has read before (its ledger was lost, or is a new one), behind what it read;
-    else where the settings say.
+    else where the settings say. A partition that was added later is read from its first message:
+    it came while we were reading.
     """
     read = ports.kafka.committed(ports.settings.kafka_topic, fresh)
     begun = {p: at for p, at in read.items() if fresh[p].low <= at <= fresh[p].stable}
     unread = {p: mark for p, mark in fresh.items() if p not in begun}
+    if was_begun:
+        return begun | {p: mark.low for p, mark in unread.items()}
     return begun | (_first_starts(ports, unread) if unread else {})
 
 

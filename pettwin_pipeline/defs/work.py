@@ -7,7 +7,7 @@ run; the sensor asks for the same range again after a while.
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -220,16 +220,16 @@ def _record_time(recorder: Recorder, stage: str, elapsed_ms: float, outcome: str
 def _note_failure(work: Work, stage: str, elapsed_ms: float, error: BaseException) -> None:
     ports = work.ports
     text = str(error) or type(error).__name__
-    log.error("stage_failed", stage=stage, range=work.range.text, error=text)
     recorder = Recorder()
     _record_time(recorder, stage, elapsed_ms, "failed")
     recorder.count("pipeline.errors", 1, stage=stage, reason=_reason(error))
-    try:
+    # Neither a full disk nor a ledger that is away may hide why the stage failed: what cannot be
+    # noted now shows when the lease runs out.
+    with suppress(OSError):
+        log.error("stage_failed", stage=stage, range=work.range.text, error=text)
+    with suppress(LedgerUnreachableError):
         ports.ledger.fail(work.record, work.lease, f"{stage}: {text}", ports.now_s)
         ports.send(recorder.drain(), host=f"lane-{work.range.lane}")
-    except LedgerUnreachableError as lost:  # it must not hide why the stage failed
-        told = {"error": str(lost), "consequence": "the lane is free once the lease runs out"}
-        log.error("failure_not_noted", **told)  # noqa: TRY400  its traceback says no more
 
 
 def _reason(error: BaseException) -> str:

@@ -11,6 +11,10 @@ from typing import Final
 from pettwin_pipeline.readings.schema import Reject, RejectReason
 
 DETAIL_BYTES: Final = 1000
+LETTER_BYTES: Final = 64 * 1024
+"""What is kept of a message that the topic of dead letters does not take whole."""
+LENGTH: Final = "bytes"
+"""The header that tells how long a message was of which only the beginning is kept."""
 BY_KEY: Final = -1
 """Instead of a partition: the one that a producer chooses for the key."""
 
@@ -22,6 +26,8 @@ class DeadLetter:
     reject: Reject
     topic: str
     epoch: str
+    is_whole: bool = True
+    """False where only the beginning of the message is kept: the topic took no more."""
 
 
 def encode_headers(letter: DeadLetter) -> tuple[tuple[str, bytes], ...]:
@@ -56,7 +62,8 @@ def parse_dead_letter(
             detail=headers.get("detail", b"").decode("utf-8", "replace"),
             kafka_ms=int(headers.get("timestamp", b"-1")),
         )
-        return DeadLetter(reject, headers["topic"].decode(), headers["epoch"].decode())
+        topic, epoch = headers["topic"].decode(), headers["epoch"].decode()
+        return DeadLetter(reject, topic, epoch, is_whole=LENGTH not in headers)
     except (KeyError, ValueError, TypeError, AttributeError):  # a header may have no value at all
         return None
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pettwin_pipeline.readings.dead_letters import (
     BY_KEY,
     DETAIL_BYTES,
+    LENGTH,
     DeadLetter,
     encode_headers,
     parse_dead_letter,
@@ -96,3 +97,10 @@ def test_a_header_without_a_value_makes_no_letter_of_ours() -> None:
 )
 def test_a_letter_goes_back_to_the_partition_of_its_pet(one: DeadLetter, goes_to: int) -> None:
     assert partition_back(one, "now", range(4)) == goes_to
+
+
+def test_a_letter_with_a_length_holds_only_the_beginning_of_its_message() -> None:
+    headers = dict(encode_headers(letter())) | {LENGTH: b"9000001"}
+    found = parse_dead_letter(b"rex", b"{", headers)
+    assert found is not None
+    assert not found.is_whole
