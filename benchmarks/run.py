@@ -12,6 +12,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as kept:
         for name, *more in (
             ("imports.py",),
+            ("planning.py",),
             ("stream.py",),
             ("scale.py",),
             ("detection.py",),

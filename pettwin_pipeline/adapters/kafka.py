@@ -92,7 +92,7 @@ class Kafka:
         """Identity of a topic: Kafka's topic id; what the embedded broker drew when it started."""
         if self.broker.epoch:
             return self.broker.epoch
-        self.partitions(topic)
+        self.connection.forget()
         asked = self.connection.admin.describe_topics(
             ck.TopicCollection([topic]), request_timeout=self.connection.timeout_s
         )

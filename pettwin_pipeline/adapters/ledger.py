@@ -105,12 +105,17 @@ class Ledger:
 
     def start_at(self, topic: str, epoch: str, offsets: Mapping[int, int]) -> None:
         """Note where partitions begin that were never read; known ones keep their position."""
+        key = {"topic": topic, "epoch": epoch}
         with self._engine.begin() as sql:
             t.take_turns(sql, f"request {topic} {epoch}")
-            for partition, offset in offsets.items():
-                key = {"topic": topic, "epoch": epoch, "partition": partition}
-                if sql.execute(sa.select(t.positions).filter_by(**key)).first() is None:
-                    sql.execute(sa.insert(t.positions).values(**key, next_offset=offset))
+            known = set(sql.scalars(sa.select(t.positions.c.partition).filter_by(**key)))
+            fresh = [
+                {**key, "partition": partition, "next_offset": offset}
+                for partition, offset in offsets.items()
+                if partition not in known
+            ]
+            if fresh:
+                sql.execute(sa.insert(t.positions), fresh)
 
     def scored_to(self, topic: str, epoch: str) -> dict[int, int]:
         """End of the last range that was scored, by partition: there its baselines lie."""
@@ -327,17 +332,27 @@ class Ledger:
                     f"{record.range.text} was ended by somebody else: run {lease.run_id} may "
                     "write nothing"
                 )
-            for part in record.range.parts:
-                self._move(sql, record.range, part.partition, part.end)
+            self._move(sql, record.range)
             add_totals(sql, record.range.topic, counts)
             keep_episodes(sql, episodes, now_s)
             queue_notifications(sql, keep_alerts(sql, alerts, now_s), audience, now_s)
 
-    def _move(self, sql: sa.Connection, one: OffsetRange, partition: int, end: int) -> None:
-        key = {"topic": one.topic, "epoch": one.epoch, "partition": partition}
-        there = {"next_offset": end, "scored_to": end}
-        if not sql.execute(sa.update(t.positions).filter_by(**key).values(**there)).rowcount:
-            sql.execute(sa.insert(t.positions).values(**key, **there))
+    def _move(self, sql: sa.Connection, one: OffsetRange) -> None:
+        """Move the positions of a range to its end."""
+        key = {"topic": one.topic, "epoch": one.epoch}
+        known = set(sql.scalars(sa.select(t.positions.c.partition).filter_by(**key)))
+        moved = [{"at": p.partition, "to": p.end} for p in one.parts if p.partition in known]
+        fresh = [
+            {**key, "partition": p.partition, "next_offset": p.end, "scored_to": p.end}
+            for p in one.parts
+            if p.partition not in known
+        ]
+        if moved:
+            at, to = sa.bindparam("at", type_=sa.Integer), sa.bindparam("to", type_=sa.BigInteger)
+            move = sa.update(t.positions).filter_by(**key).where(t.positions.c.partition == at)
+            sql.execute(move.values(next_offset=to, scored_to=to), moved)
+        if fresh:
+            sql.execute(sa.insert(t.positions), fresh)
 
     def claim_report(self, record: RangeRecord, now_s: float) -> bool:
         """Whether the caller is the first to send the points of a range: at most one may."""

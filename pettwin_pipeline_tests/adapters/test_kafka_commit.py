@@ -1,6 +1,7 @@
 """Alerts and offsets on the embedded broker, which keeps no transactions: in this order, once."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -45,3 +46,24 @@ def test_a_part_that_stands_elsewhere_is_an_error_that_names_the_group(client: K
     with pytest.raises(OffsetsMovedError, match="pettwin-pipeline stands at 4 of partition 0"):
         commit_with_messages(client, RANGE, "alerts", ONE)
     assert alerts(client) == 0
+
+
+def test_a_part_of_what_was_committed_before_is_not_sent_again(client: Kafka) -> None:
+    commit_with_messages(client, RANGE, "alerts", ONE)
+    (first, last) = RANGE.parts
+    halves = (
+        replace(RANGE, parts=(replace(first, end=first.start + 1), last)),
+        replace(RANGE, parts=(replace(first, start=first.start + 1),)),
+    )
+    for half in halves:
+        assert commit_with_messages(client, half, "alerts", ONE, wholes=[RANGE]) is Committed.BEFORE
+    assert alerts(client) == 1
+    with pytest.raises(OffsetsMovedError):
+        commit_with_messages(client, halves[0], "alerts", ONE)
+
+
+def test_a_part_of_what_was_not_committed_is_sent(client: Kafka) -> None:
+    (first, _) = RANGE.parts
+    half = replace(RANGE, parts=(replace(first, end=first.start + 1),))
+    assert commit_with_messages(client, half, "alerts", ONE, wholes=[RANGE]) is Committed.NOW
+    assert alerts(client) == 1

@@ -87,3 +87,19 @@ def test_baselines_lie_where_the_last_range_ended_not_where_a_gap_did(ledger: Le
     assert ledger.positions(TOPIC, EPOCH) == {0: 15, 1: 3}
     assert ledger.scored_to(TOPIC, EPOCH) == {0: 10}
     assert ledger.scored_to(TOPIC, "epoch-2") == {}
+
+
+def test_a_part_knows_every_whole_that_it_was_cut_out_of(ledger: Ledger) -> None:
+    whole = requested(ledger, (0, 0, 8), (1, 0, 5))
+    halves = offsets((0, 0, 4), (1, 0, 3)), offsets((0, 4, 8), (1, 3, 5))
+    first = ledger.setbacks.replace_by_halves(whole, halves, "failed", NOW_S)
+    assert first is not None
+    quarters = offsets((0, 0, 2), (1, 0, 2)), offsets((0, 2, 4), (1, 2, 3))
+    ledger.setbacks.replace_by_halves(first, quarters, "failed", NOW_S)
+    wholes = ledger.setbacks.wholes
+    assert wholes(quarters[1]) == [whole.range, first.range]
+    assert wholes(halves[1]) == [whole.range]
+    assert wholes(whole.range) == [whole.range], "itself, now that it is cut"
+    assert wholes(offsets((0, 6, 9))) == [], "one offset is not in it"
+    assert wholes(offsets((0, 6, 8), (2, 0, 1))) == [], "one partition is not in it"
+    assert wholes(offsets((0, 6, 8), epoch="another")) == []

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from pettwin_pipeline.adapters.ledger import Ledger
 from pettwin_pipeline.definitions import defs
 from pettwin_pipeline_tests.integration.dying_worker import POINTS, Point
 
@@ -40,6 +39,8 @@ def arm(name: str, point: Point) -> None:
 
     @functools.wraps(real)
     def held(*arguments: Any, **named: Any) -> Any:
+        if point.name == "begin":  # from then on it is known which range this run works on
+            _range_of_this_run[:] = [arguments[1].range.text]
         is_there = not point.path or point.path in str(arguments[1])
         if is_there and point.when == "before":
             hold(name)
@@ -51,19 +52,6 @@ def arm(name: str, point: Point) -> None:
     setattr(point.owner, point.name, held)
 
 
-def note_range() -> None:
-    """Wrap what takes the lane: from then on it is known which range a run works on."""
-    begin = Ledger.begin
-
-    @functools.wraps(begin)
-    def noted(ledger: Ledger, record: Any, *arguments: Any) -> Any:
-        _range_of_this_run[:] = [record.range.text]
-        return begin(ledger, record, *arguments)
-
-    Ledger.begin = noted  # type: ignore[method-assign, assignment]
-
-
-note_range()
 for name, point in POINTS.items():
     arm(name, point)
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 
@@ -16,8 +16,6 @@ from pettwin_pipeline_tests.commands.place import PREFIXES, plain
 from pettwin_pipeline_tests.stack.programs import wait_for
 
 COMMAND = (sys.executable, "-m", "pettwin_pipeline.cli")
-HELD_UP = (sys.executable, "-m", "pettwin_pipeline_tests.integration.up_held")
-"""The same, but that its runs can be held: see `held_definitions.py`."""
 PATIENCE_S = 90.0
 
 
@@ -30,14 +28,16 @@ def environment(folder: Path, **given: str) -> dict[str, str]:
 class Running:
     """A `pettwin` that was started in a folder."""
 
-    def __init__(self, folder: Path, *arguments: str, command: Any = COMMAND, **given: str) -> None:
+    command: ClassVar[tuple[str, ...]] = COMMAND
+
+    def __init__(self, folder: Path, *arguments: str, **given: str) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
         number = len(list(folder.glob("out-*")))
         self._out, self._err = (folder / f"{name}-{number}" for name in ("out", "err"))
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
-                [*command, *arguments],
+                [*self.command, *arguments],
                 cwd=folder,
                 env=environment(folder, **given),
                 stdin=subprocess.DEVNULL,
@@ -79,6 +79,12 @@ class Running:
         """What `stack.json` says."""
         found: dict[str, Any] = json.loads((self.folder / "state/stack.json").read_text())
         return found
+
+
+class Holding(Running):
+    """A `pettwin up` whose runs can be held: see `held_definitions.py`."""
+
+    command = (sys.executable, "-m", "pettwin_pipeline_tests.integration.up_held")
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from pettwin_pipeline_tests.integration.independent_reader import (
     faults,
     outcome,
 )
-from pettwin_pipeline_tests.integration.processes import HELD_UP, Running, left_running
+from pettwin_pipeline_tests.integration.processes import Holding, left_running
 from pettwin_pipeline_tests.stack.programs import is_gone, wait_for
 
 pytestmark = [
@@ -164,10 +164,10 @@ class Stack:
         self._port = str(free_port())
         self.up = self.started()
 
-    def started(self) -> Running:
+    def started(self) -> Holding:
         """A stack in this folder, once everything runs."""
         arguments = ("up", "--dagster", "--port", self._port)
-        up = Running(self.folder, *arguments, command=HELD_UP, **self._given)
+        up = Holding(self.folder, *arguments, **self._given)
         up.says("up; Ctrl-C stops everything")
         return up
 

@@ -16,8 +16,8 @@ from pettwin_pipeline.settings import Settings
 from pettwin_pipeline.stack.dagster_parts import webserver_answers
 from pettwin_pipeline.stack.ports import answers, free_port
 from pettwin_pipeline_tests.integration.processes import (
-    HELD_UP,
     PATIENCE_S,
+    Holding,
     Running,
     left_running,
     pettwin,
@@ -196,7 +196,7 @@ def test_a_part_that_dies_again_and_again_ends_it_with_the_reason_and_the_end_of
 
 def test_definitions_that_do_not_load_end_it_with_the_reason(tmp_path: Path) -> None:
     arguments = ("up", "--dagster", "--port", str(free_port()))
-    up = Running(tmp_path, *arguments, command=HELD_UP)  # its definitions need HELD_RUNS
+    up = Holding(tmp_path, *arguments)  # its definitions need HELD_RUNS
     assert up.ends() == 1
     assert up.err.startswith("pettwin: dagster-code could not be started: exit code 1; ")
     assert "KeyError: 'HELD_RUNS'" in up.err

@@ -10,5 +10,6 @@ from pettwin_pipeline.stack.dagster_parts import write_dagster_home
 HELD = "pettwin_pipeline_tests.integration.held_definitions"
 
 if __name__ == "__main__":
-    vars(up)["write_dagster_home"] = functools.partial(write_dagster_home, module=HELD)
+    written = functools.partial(write_dagster_home, module=HELD)
+    up.write_dagster_home = written  # type: ignore[attr-defined]
     sys.exit(cli.run(sys.argv[1:]))
