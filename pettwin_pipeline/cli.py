@@ -23,6 +23,8 @@ app = typer.Typer(
 )
 topics_app = typer.Typer(help="The topics on the broker.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
+query_app = typer.Typer(help="Datadog's queries.", no_args_is_help=True)
+app.add_typer(query_app, name="query")
 
 
 BrokerChoice = Literal["embedded", "kafka"]
@@ -362,6 +364,23 @@ def topics_create(
     from pettwin_pipeline.commands import topics as command
 
     command.run(partitions, replication, typer.echo)
+
+
+@query_app.command("check")
+def query_check(
+    file: Annotated[
+        str | None, typer.Argument(metavar="FILE", help="Absent or -: standard input.")
+    ] = None,
+) -> None:
+    """Check Datadog queries, one a line: KIND, a tab, QUERY.
+
+    KIND is metric, formula (any names may stand for queries) or a type of monitor such as "query
+    alert"; a line without a tab is a metric query. Prints a line for each: ok, or error at COLUMN
+    and what is wrong there. A blank line is no query and stays blank. Exit code 1 if any failed.
+    """
+    from pettwin_pipeline.commands import query as command
+
+    raise typer.Exit(command.check(file, typer.echo))
 
 
 if __name__ == "__main__":

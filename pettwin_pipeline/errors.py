@@ -95,6 +95,24 @@ class InputFileError(PettwinError):
     """A file of the user's has no usable column or cannot be read."""
 
 
+class QuerySyntaxError(PettwinError):
+    """A query is none in Datadog's language: the column and the text say where and why."""
+
+    def __init__(self, column: int, problem: str) -> None:
+        super().__init__(f"column {column}: {problem}")
+        self.column = column
+        """From 1, in characters of the query."""
+        self.problem = problem
+
+
+class PayloadError(PettwinError):
+    """A body that was posted to the local Datadog is refused: the status and Datadog's words."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
 class StackError(PettwinError):
     """A part of the local stack could not be started or died; the text names it and its log."""
 

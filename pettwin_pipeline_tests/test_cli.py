@@ -15,8 +15,8 @@ from pettwin_pipeline.cli import app, run
 from pettwin_pipeline_tests.commands.place import enter, plain
 
 VERBS = (
-    *("up", "demo", "simulate", "replay", "status", "skip", "unpark", "redrive", "settings"),
-    "topics",
+    *("up", "demo", "simulate", "replay", "status", "skip", "unpark", "redrive", "repartition"),
+    *("erase", "settings", "topics", "query"),
 )
 HEAVY = (
     *("dagster", "polars", "numpy", "confluent_kafka", "sqlalchemy", "google", "matplotlib"),
