@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pettwin_pipeline.errors import PettwinError
+from pettwin_pipeline.errors import PettwinError, SettingsError
 
 app = typer.Typer(
     name="pettwin",
@@ -28,6 +28,7 @@ app.add_typer(query_app, name="query")
 
 
 BrokerChoice = Literal["embedded", "kafka"]
+OnePart = Literal["datadog"]
 InputFormat = Literal["auto", "heartbeats", "csv", "ndjson"]
 
 
@@ -86,8 +87,21 @@ def up(
         bool, typer.Option("--dagster", help="Run Dagster too: code server, daemon, pages.")
     ] = False,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Of Dagster's pages.")] = 3000,
+    only: Annotated[
+        OnePart | None,
+        typer.Option(help="datadog: the local Datadog alone, on port 8282 or a free one."),
+    ] = None,
 ) -> None:
     """Run the local parts of the stack, supervised, until Ctrl-C."""
+    if only is not None:
+        from pettwin_pipeline.commands import local_datadog
+
+        if dagster or broker:
+            raise SettingsError(
+                f"--only {only} runs nothing else: leave --broker and --dagster out"
+            )
+        local_datadog.run(typer.echo)
+        return
     from pettwin_pipeline.commands import up as command
 
     command.run(broker, dagster=dagster, port=port, say=typer.echo)

@@ -225,7 +225,7 @@ class Settings(SettingsFields):
         if self.kafka_bootstrap_servers:
             return Broker(self.kafka_bootstrap_servers, "kafka", "", "KAFKA_BOOTSTRAP_SERVERS")
         stack = self.state.read_stack()
-        if stack is None:
+        if stack is None or not stack.broker:
             raise NoBrokerError(
                 "no broker: start one with `pettwin up`, or set KAFKA_BOOTSTRAP_SERVERS "
                 f"(looked for a running stack in {self.state.root})"

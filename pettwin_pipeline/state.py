@@ -41,7 +41,7 @@ class Stack:
 
     pid: int
     broker: str
-    """`host:port` of the broker on loopback."""
+    """`host:port` of the broker on loopback; empty where none runs (`up --only datadog`)."""
     broker_kind: BrokerKind
     epoch: str
     """Identity of the topics: drawn anew when an embedded broker starts; empty for Kafka, which has
@@ -75,6 +75,11 @@ class StateFolder:
     def ledger_file(self) -> Path:
         """The default ledger, SQLite."""
         return self.root / "ledger.sqlite"
+
+    @property
+    def datadog_file(self) -> Path:
+        """What the local Datadog keeps, SQLite."""
+        return self.root / "datadog.sqlite"
 
     @property
     def dagster_home(self) -> Path:

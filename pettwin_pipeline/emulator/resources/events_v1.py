@@ -1,0 +1,130 @@
+"""Events, v1: post, read, list. Listed newest first."""
+
+from typing import Any, Final
+
+from pettwin_pipeline.emulator.exchange import Answer, Call, Route
+from pettwin_pipeline.emulator.refusals import not_found, refuse
+from pettwin_pipeline.emulator.resources.event_store import KIND, keep_event, rounded_id
+from pettwin_pipeline.emulator.state import State
+from pettwin_pipeline.emulator.storage import Document
+
+OLDEST_S: Final = 18 * 3600
+_USUAL_PAGE: Final = 1_000
+_LONGEST_TEXT: Final = 4_000
+_STATUS: Final = {
+    "error": "error",
+    "warning": "warn",
+    "success": "ok",
+    "user_update": "user_update",
+}
+
+
+def _create(state: State, call: Call) -> Answer:
+    body = call.checked()
+    now_s = state.clock.now_s()
+    happened = body.get("date_happened")
+    happened_s = int(now_s) if happened is None else int(happened)
+    if happened_s < now_s - OLDEST_S:
+        refuse("Event too far in the past")
+    tags, host = [str(tag) for tag in body.get("tags") or ()], body.get("host")
+    kept = keep_event(
+        state,
+        {
+            "title": body["title"],
+            "text": body["text"][:_LONGEST_TEXT],
+            "tags": tags,
+            "timestamp_ms": happened_s * 1000,
+            "host": host,
+            "priority": body.get("priority"),
+            "status": _STATUS.get(body.get("alert_type") or "info", "info"),
+            "alert_type": body.get("alert_type"),
+            "source": (body.get("source_type_name") or "api").lower(),
+            "aggregation_key": body.get("aggregation_key"),
+            "device_name": body.get("device_name"),
+            "related_event_id": body.get("related_event_id"),
+        },
+    )
+    event = {
+        "id": rounded_id(kept),
+        "id_str": kept["id_str"],
+        "title": kept["title"],
+        "text": kept["text"],
+        "date_happened": happened_s,
+        "handle": None,
+        "priority": kept["priority"],
+        "related_event_id": kept["related_event_id"],
+        "tags": tags,
+        "url": _url(call, kept),
+    }
+    return Answer({"status": "ok", "event": event}, 202)
+
+
+def _url(call: Call, event: Document) -> str:
+    return f"http://{call.headers.get('host', '')}/event/event?id={event['id_str']}"
+
+
+def _shown(call: Call, event: Document) -> Document:
+    told: Document = {
+        "id": rounded_id(event),
+        "id_str": event["id_str"],
+        "title": event["title"],
+        "text": event["text"],
+        "date_happened": event["timestamp_ms"] // 1000,
+        "alert_type": event.get("alert_type") or "info",
+        "priority": event.get("priority") or "normal",
+        "host": event.get("host") or "",
+        "device_name": event.get("device_name") or "",
+        "source": event.get("source") or "",
+        "tags": event["tags"],
+        "url": _url(call, event),
+        "is_aggregate": False,
+        "comments": [],
+        "children": [],
+    }
+    return told
+
+
+def _read(state: State, call: Call) -> Answer:
+    asked = call.names["event_id"]
+    found = state.storage.get(KIND, asked)
+    if found is None:
+        found = next((one for one in _all(state) if str(rounded_id(one)) == asked), None)
+    if found is None:
+        raise not_found("No event matches that event_id")
+    return Answer({"event": _shown(call, found)})
+
+
+def _all(state: State) -> list[Document]:
+    found = state.storage.all(KIND)
+    return sorted(found, key=lambda one: -one["timestamp_ms"])
+
+
+def _list(state: State, call: Call) -> Answer:
+    begins, ends = _second(call, "start"), _second(call, "end")
+    wanted: dict[str, Any] = {"priority": call.asked("priority")}
+    sources = {one for one in (call.asked("sources") or "").lower().split(",") if one}
+    tags = {one.strip() for one in (call.asked("tags") or "").split(",") if one.strip()}
+    found = [
+        one
+        for one in _all(state)
+        if begins <= one["timestamp_ms"] / 1000 <= ends
+        and (not wanted["priority"] or (one.get("priority") or "normal") == wanted["priority"])
+        and (not sources or one.get("source") in sources)
+        and tags <= set(one["tags"])
+    ]
+    start = call.asked_int("page", 0) * _USUAL_PAGE
+    return Answer({"events": [_shown(call, one) for one in found[start : start + _USUAL_PAGE]]})
+
+
+def _second(call: Call, name: str) -> int:
+    text = call.asked(name) or ""
+    if not text.lstrip("-").isdecimal():
+        refuse(f"The parameter '{name}' is required")
+    return int(text)
+
+
+ROUTES: Final = (
+    Route("POST", "/api/v1/events", _create, "api"),
+    Route("GET", "/api/v1/events", _list),
+    Route("GET", "/api/v1/events/{event_id}", _read),
+)

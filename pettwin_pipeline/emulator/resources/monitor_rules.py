@@ -1,0 +1,179 @@
+"""What a monitor's query and options must be: `validate_monitor` is the one place that decides.
+
+Pure. Texts are those of the real API where they are known (recordings, reports of users).
+"""
+
+import re
+from typing import Any, Final
+
+from pettwin_pipeline.emulator.refusals import bad_request, refuse
+
+METRIC_KINDS: Final = frozenset({"metric alert", "query alert"})
+FORMULA_KINDS: Final = frozenset({"cost alert", "data-jobs alert", "data-quality alert"})
+"""Known only through the formulas of their queries."""
+EVENT_KINDS: Final = frozenset(
+    {
+        "audit alert", "ci-pipelines alert", "ci-tests alert", "database-monitoring alert",
+        "error-tracking alert", "event-v2 alert", "llm-observability alert", "log alert",
+        "network-path alert", "network-performance alert", "rum alert", "trace-analytics alert",
+    }
+)  # fmt: skip
+"""Counts of events of some kind: `logs("...").index("*").rollup("count").last("5m") > 2`."""
+MOST_COMPOSED: Final = 10
+_INVALID: Final = "The value provided for parameter 'query' is invalid"
+_NUMBER: Final = r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_COMPARISON: Final = re.compile(rf"(<=|>=|==|!=|<|>)\s*({_NUMBER})\s*\Z")
+_WINDOW: Final = r"(?:last|next|current)_\d+(?:s|mo|m|h|d|w)"
+_METRIC_HEAD: Final = re.compile(
+    rf"(?:avg|sum|min|max|percentile|count)\({_WINDOW}\):"
+    rf"|(?:change|pct_change)\((?:avg|sum|min|max|percentile)\({_WINDOW}\),\s*"
+    rf"(?:{_WINDOW}|\d+(?:m|h|d|w)_ago)\):"
+    r"|formula\("
+)
+_SERVICE_CHECK: Final = re.compile(
+    r'"[^"]+"\.over\("[^"]*"(?:\s*,\s*"[^"]*")*\)(?:\.(?:exclude|by)\([^()]*\))*'
+    r"\.last\(\s*\d+\s*\)(?:\.by\([^()]*\))?\.(?:count_by_status|pct_by_status)\(\)"
+    rf"(?:\s*(?:<=|>=|<|>)\s*{_NUMBER})?"
+)
+_SLO: Final = re.compile(
+    r'(?:error_budget|burn_rate)\("([0-9a-zA-Z]+)"\)\.over\("[^"]+"\)'
+    rf'(?:\.(?:long|short)_window\("[^"]+"\))*\s*(?:<=|>=|<|>)\s*{_NUMBER}'
+)
+_ALERT_WINDOW: Final = re.compile(r"alert_window\s*=\s*['\"]([^'\"]+)['\"]")
+_GROUPED: Final = re.compile(r"\bby\s*\{\s*[^\s}]|\.by\(\s*[^\s)]")
+_COMPOSED: Final = re.compile(r"\d+")
+_COMPOSITE_WORD: Final = re.compile(r"\s*(?:(\d+)|(&&|\|\||!|\(|\))|(and|or|not)\b)", re.IGNORECASE)
+
+
+def is_grouped(query: str) -> bool:
+    """Whether a query has one result a group: the monitor is then a multi alert."""
+    return _GROUPED.search(query) is not None
+
+
+def composed_of(query: str) -> list[int]:
+    """The monitors that a composite names, each once, in their order."""
+    return list(dict.fromkeys(int(one) for one in _COMPOSED.findall(query)))
+
+
+def threshold_of(kind: str, query: str) -> float | None:
+    """The number that a query compares with; None where its kind has none."""
+    if kind in {"composite", "service check", "synthetics alert"}:
+        return None
+    match = _COMPARISON.search(query)
+    return float(match[2]) if match else None
+
+
+def validate_monitor(kind: str, query: str, options: dict[str, Any]) -> None:
+    """Refuse a query that its kind of monitor cannot have, or that its options contradict.
+
+    Args:
+        kind: `metric alert`, `log alert`, ...
+        query: trimmed.
+        options: of the monitor, thresholds among them.
+
+    Raises:
+        Refusal: 400 in Datadog's words.
+    """
+    if not query:
+        refuse(_INVALID)
+    if kind == "composite":
+        _check_composite(query)
+    elif kind == "service check":
+        if not _SERVICE_CHECK.fullmatch(query):
+            refuse(_INVALID)
+    elif kind == "slo alert":
+        if not _SLO.fullmatch(query):
+            refuse(_INVALID)
+    elif kind in METRIC_KINDS:
+        _check_metric_query(query)
+    elif kind != "synthetics alert" and not _COMPARISON.search(query):
+        refuse(f"{_INVALID}: invalid operator specified: ")
+    _check_thresholds(kind, query, options)
+
+
+def _check_metric_query(query: str) -> None:
+    head = _METRIC_HEAD.match(query)
+    body = query[head.end() :] if head else ""
+    if head is None or not _COMPARISON.search(query) or not _balanced(query):
+        refuse(_INVALID)
+    if head[0] != "formula(" and "{" not in body:
+        refuse(_INVALID)
+
+
+def _balanced(query: str) -> bool:
+    """Whether brackets close in their order, outside of quotes."""
+    waiting: list[str] = []
+    quote = ""
+    for letter in query:
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"":
+            quote = letter
+        elif letter in "({[":
+            waiting.append({"(": ")", "{": "}", "[": "]"}[letter])
+        elif letter in ")}]" and (not waiting or waiting.pop() != letter):
+            return False
+    return not waiting and not quote
+
+
+def _check_composite(query: str) -> None:
+    at, operand_next, depth = 0, True, 0
+    while at < len(query.rstrip()):
+        match = _COMPOSITE_WORD.match(query, at)
+        if match is None:
+            refuse(_INVALID)
+        word = match[0].strip().lower()
+        at = match.end()
+        begins = match[1] or word in {"!", "not", "("}
+        if bool(begins) != operand_next:
+            refuse(_INVALID)
+        depth += {"(": 1, ")": -1}.get(word, 0)
+        if depth < 0:
+            refuse(_INVALID)
+        operand_next = word in {"!", "not", "(", "&&", "||", "and", "or"}
+    if operand_next or depth:
+        refuse(_INVALID)
+    if len(composed_of(query)) > MOST_COMPOSED:
+        refuse(f"Composite monitors can have at most {MOST_COMPOSED} monitors")
+
+
+def _check_thresholds(kind: str, query: str, options: dict[str, Any]) -> None:
+    thresholds = {
+        name: told for name, told in (options.get("thresholds") or {}).items() if told is not None
+    }
+    match = _COMPARISON.search(query)
+    if kind in {"composite", "service check", "synthetics alert"} or match is None:
+        return
+    in_query = float(match[2])
+    critical = float(thresholds.get("critical", in_query))
+    if critical != in_query:
+        refuse(f"Alert threshold ({critical}) does not match that used in the query ({in_query}).")
+    sign = 1.0 if match[1] in {">", ">="} else -1.0
+    if match[1] in {"==", "!="}:
+        return
+    _check_recovery("alert", critical, thresholds.get("critical_recovery"), sign)
+    if "warning" in thresholds:
+        warning = float(thresholds["warning"])
+        if sign * warning >= sign * critical:
+            side = "less" if sign > 0 else "greater"
+            refuse(
+                f"Warning threshold ({warning}) must be {side} than the alert threshold "
+                f"({critical})."
+            )
+        _check_recovery("warning", warning, thresholds.get("warning_recovery"), sign)
+    _check_windows(query, options)
+
+
+def _check_recovery(name: str, threshold: float, recovery: Any, sign: float) -> None:
+    if recovery is not None and sign * float(recovery) > sign * threshold:
+        raise bad_request(
+            f"{name} and {name} recovery criteria are such that the monitor can be simultaneously "
+            f"in {name} and {name} recovery states"
+        )
+
+
+def _check_windows(query: str, options: dict[str, Any]) -> None:
+    match = _ALERT_WINDOW.search(query)
+    windows = options.get("threshold_windows") or {}
+    if match and windows.get("trigger_window") not in {None, match[1]}:
+        refuse("alert window query arg must match trigger window monitor option")

@@ -1,0 +1,152 @@
+"""Starts and stops a local Datadog: in a thread for tests, in the foreground for people.
+
+Knows uvicorn and sockets; what is answered is in `application`.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import uvicorn
+
+from pettwin_pipeline.emulator.application import Application
+from pettwin_pipeline.emulator.resources import ROUTES
+from pettwin_pipeline.emulator.state import State
+from pettwin_pipeline.errors import StackError
+
+LOOPBACK: Final = "127.0.0.1"
+DEFAULT_PORT: Final = 8282
+_STARTS_WITHIN_S: Final = 10.0
+_STOPS_WITHIN_S: Final = 5
+_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalDatadog:
+    """One that runs."""
+
+    address: str
+    """http://host:port, without a path."""
+    state: State
+
+
+def listening_socket(port: int = 0) -> socket.socket:
+    """A socket that listens on loopback: on the port, or on a free one if it is taken, or 0."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((LOOPBACK, port))
+        listener.listen(1024)
+    except OSError:
+        listener.close()
+        if port == 0:
+            raise
+        return listening_socket(0)
+    return listener
+
+
+def _server(state: State) -> uvicorn.Server:
+    config = uvicorn.Config(
+        Application(state, ROUTES),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        date_header=False,
+        ws="none",
+        timeout_graceful_shutdown=_STOPS_WITHIN_S,
+    )
+    return uvicorn.Server(config)
+
+
+@contextlib.contextmanager
+def running_local_datadog(
+    *, path: Path | None = None, seed: int | None = None, port: int = 0
+) -> Iterator[LocalDatadog]:
+    """A local Datadog in a thread, for as long as the block runs; ready when the block begins.
+
+    Args:
+        path: of the file that keeps its state; none: in memory.
+        seed: of its ids; none: they differ each time.
+        port: 0, or one that is taken: a free one.
+
+    Raises:
+        UnknownFormatError: another release wrote the file.
+        StackError: it does not start.
+    """
+    state = State.opened(path, seed=seed)
+    with contextlib.closing(state.storage), listening_socket(port) as listener:
+        server = _server(state)
+        ready = threading.Event()
+        thread = threading.Thread(
+            target=asyncio.run, args=(_serve(server, listener, ready.set),), name="local-datadog"
+        )
+        thread.start()
+        try:
+            if not ready.wait(_STARTS_WITHIN_S):
+                raise StackError("the local Datadog did not start")
+            yield LocalDatadog(_address(listener), state)
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+async def _serve(
+    server: uvicorn.Server, listener: socket.socket, ready: Callable[[], None]
+) -> None:
+    """Serve without touching the signals of the process."""
+    config = server.config
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup(sockets=[listener])
+    ready()
+    await server.main_loop()
+    await server.shutdown(sockets=[listener])
+
+
+def _address(listener: socket.socket) -> str:
+    return f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+
+
+def serve_in_foreground(
+    path: Path, port: int, ready: Callable[[str], None], *, seed: int | None = None
+) -> None:
+    """Run until SIGINT, SIGTERM or SIGHUP.
+
+    Args:
+        path: of the file that keeps its state.
+        port: wished for; a free one if it is taken.
+        ready: told the address once it answers.
+        seed: of its ids.
+
+    Raises:
+        UnknownFormatError: another release wrote the file.
+    """
+    state = State.opened(path, seed=seed)
+    with contextlib.closing(state.storage), listening_socket(port) as listener:
+        server = _server(state)
+        with _ending_on_signals(server):
+            asyncio.run(_serve(server, listener, lambda: ready(_address(listener))))
+
+
+@contextlib.contextmanager
+def _ending_on_signals(server: uvicorn.Server) -> Iterator[None]:
+    """Not uvicorn's way: it raises the signal once more when it has ended."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        server.should_exit = True
+
+    before = {number: signal.signal(number, end) for number in _STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

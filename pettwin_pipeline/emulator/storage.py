@@ -1,0 +1,153 @@
+"""What is kept: JSON documents by kind and id, in one SQLite file, in the order of their making.
+
+Survives a restart. Knows nothing of what the documents mean. A document that is read is a copy: to
+change it, put it back.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from pettwin_pipeline.errors import UnknownFormatError
+
+FORMAT: Final = 1
+_TABLES: Final = """
+create table documents (
+    kind text not null,
+    id text not null,
+    position integer primary key autoincrement,
+    content blob not null,
+    unique (kind, id)
+);
+"""
+Document = dict[str, Any]
+"""A JSON object."""
+
+
+class Storage:
+    """Documents in a file, or in memory without one. Safe to use from several threads."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Open the file, made if it is absent.
+
+        Raises:
+            UnknownFormatError: another release wrote it, or it is no such file.
+        """
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.RLock()
+        self._base = sqlite3.connect(
+            path or ":memory:", check_same_thread=False, isolation_level=None
+        )
+        try:
+            self._prepare()
+        except sqlite3.DatabaseError as error:
+            self._base.close()
+            raise UnknownFormatError(
+                f"{path}: {error}: remove the file, or name another folder"
+            ) from None
+        except UnknownFormatError as error:
+            self._base.close()
+            raise UnknownFormatError(f"{path}: {error}") from None
+
+    def _prepare(self) -> None:
+        self._base.execute("pragma journal_mode = wal")
+        self._base.execute("pragma synchronous = normal")
+        found = self._base.execute("pragma user_version").fetchone()[0]
+        if found == 0:
+            self._base.executescript(_TABLES)
+            self._base.execute(f"pragma user_version = {FORMAT}")
+        elif found != FORMAT:
+            raise UnknownFormatError(
+                f"this is format {found}, this release knows {FORMAT}: remove the file, or go back"
+            )
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._base.close()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is written in the block is written whole, or not at all."""
+        with self._lock:
+            self._base.execute("begin immediate")
+            try:
+                yield
+            except BaseException:
+                self._base.execute("rollback")
+                raise
+            self._base.execute("commit")
+
+    def put(self, kind: str, key: str | int, document: Document) -> None:
+        """Keep a document: in place of the one with its id, or as the newest of its kind."""
+        content = msgspec.json.encode(document)
+        with self._lock:
+            self._base.execute(
+                "insert into documents (kind, id, content) values (?, ?, ?) "
+                "on conflict (kind, id) do update set content = excluded.content",
+                (kind, str(key), content),
+            )
+
+    def get(self, kind: str, key: str | int) -> Document | None:
+        """A document, or None."""
+        with self._lock:
+            row = self._base.execute(
+                "select content from documents where kind = ? and id = ?", (kind, str(key))
+            ).fetchone()
+        return None if row is None else _read(row[0])
+
+    def all(self, kind: str) -> list[Document]:
+        """Every document of a kind, oldest first."""
+        with self._lock:
+            rows = self._base.execute(
+                "select content from documents where kind = ? order by position", (kind,)
+            ).fetchall()
+        return [_read(row[0]) for row in rows]
+
+    def has(self, kind: str, key: str | int) -> bool:
+        """Whether there is one."""
+        with self._lock:
+            row = self._base.execute(
+                "select 1 from documents where kind = ? and id = ?", (kind, str(key))
+            ).fetchone()
+        return row is not None
+
+    def remove(self, kind: str, key: str | int) -> bool:
+        """Forget a document; whether there was one."""
+        with self._lock:
+            gone = self._base.execute(
+                "delete from documents where kind = ? and id = ?", (kind, str(key))
+            )
+        return gone.rowcount > 0
+
+    def keep_newest(self, kind: str, count: int) -> None:
+        """Forget all but the newest of a kind."""
+        with self._lock:
+            self._base.execute(
+                "delete from documents where kind = ? and position <= ("
+                "select position from documents where kind = ? "
+                "order by position desc limit 1 offset ?)",
+                (kind, kind, count),
+            )
+
+    def counts(self) -> dict[str, int]:
+        """How many documents there are of each kind."""
+        with self._lock:
+            rows = self._base.execute("select kind, count(*) from documents group by kind")
+            return dict(rows.fetchall())
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._base.execute("delete from documents")
+
+
+def _read(content: bytes) -> Document:
+    document: Document = msgspec.json.decode(content)
+    return document

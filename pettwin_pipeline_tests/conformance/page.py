@@ -1,0 +1,163 @@
+"""docs/local-datadog.md, generated: `python -m pettwin_pipeline_tests.conformance.page`.
+
+What is faithful, partial or absent is not written by hand: it is what the recordings, the routes
+and the official client's list of calls say.
+"""
+
+import re
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from functools import cache
+
+from pettwin_pipeline.emulator.resources import ROUTES
+from pettwin_pipeline.emulator.server import running_local_datadog
+from pettwin_pipeline_tests.conformance.calls import documented_calls
+from pettwin_pipeline_tests.conformance.recordings import replay_tool
+from pettwin_pipeline_tests.conformance.scoring import Score, Scored, score_recordings
+
+FAITHFUL_PATHS = 95.0
+"""Percent of the recorded paths that a faithful answer has at least."""
+
+_HEAD = """\
+# The local Datadog
+
+<!-- Generated from the recordings, the routes and the official client; do not edit. To write it
+again: .venv/bin/python -m pettwin_pipeline_tests.conformance.page > docs/local-datadog.md -->
+
+`pettwin up --only datadog` runs it alone, on http://127.0.0.1:8282 or another free port (written to
+`stack.json` in the state folder), until Ctrl-C. It is not Datadog and not affiliated with it.
+
+* Any key is accepted on loopback; a missing one is answered as Datadog answers it. Other sites and
+  other names than loopback's are refused on every write and under `/_local/`.
+* What is made survives a restart (SQLite). Its ids, users and links are its own.
+* `datadog`, `datadog-api-client` and the Terraform provider are pointed at it by their address
+  alone: `api_host`, `Configuration(host=...)`, `api_url`.
+* Bodies may be deflate, gzip or zstd. Too large ones are refused (413), without being kept.
+
+## Its own plane
+
+| call | what it does |
+|---|---|
+| `GET /_local/health` | 200 once it is ready; how many objects of each kind are kept |
+| `POST /_local/reset` | forget everything |
+| `GET`, `PUT`, `DELETE /_local/clock` | see it, set it, go back to the machine's |
+| `GET`, `POST`, `DELETE /_local/faults` | see them, switch one on, switch all off |
+| `GET`, `DELETE /_local/requests` | the newest as they came (`count`, `prefix`), without keys |
+
+```
+curl -X PUT  $ADDRESS/_local/clock  -d '{{"at": "2026-01-01T00:00:00Z", "stand": true}}'
+curl -X PUT  $ADDRESS/_local/clock  -d '{{"advance_s": 60}}'
+curl -X POST $ADDRESS/_local/faults -d '{{"kind": "rate_limit", "prefix": "/api/v1/", "count": 3}}'
+curl -X POST $ADDRESS/_local/faults -d '{{"kind": "error", "status": 503}}'
+curl -X POST $ADDRESS/_local/faults -d '{{"kind": "delay", "seconds": 2}}'
+```
+
+## How alike
+
+{total} of {all} recorded interactions with the real API are in scope. Replayed, the status is the
+same in {status:.1f} %; of the recorded paths {paths:.1f} % are there with the same type; of the
+recorded values (ids, times, authors and links left out) {values:.1f} % are the same; {extra:.1f} %
+paths are there that were not recorded.
+
+Not in scope are:
+
+{out_of_scope}
+
+What differs most often: recordings of 2025 and before carry `is_read_only` on dashboards, and none
+of them `draft_status` and `assets` on monitors; here the newest recordings are followed. A few
+organisations have fields of their own (`run_as`, `avalanche_window`).
+
+## Endpoints
+
+Faithful: recorded, and answered with the same status and at least {faithful:.0f} % of the recorded
+paths. Partial: answered by the documentation, not (or less well) by recordings. Absent: 404.
+"""
+
+
+@cache
+def _place(path: str) -> re.Pattern[str]:
+    parts = re.split(r"\{[^}]+\}", path)
+    return re.compile("[^/]+".join(map(re.escape, parts)))
+
+
+def _operation_of(request: dict[str, str]) -> str:
+    """The route that a request meets, the first as the server has it; else how its path begins."""
+    for route in ROUTES:
+        if route.method == request["method"] and _place(route.path).fullmatch(request["path"]):
+            return route.operation
+    start = "/".join(request["path"].split("/")[:5])
+    return f"{request['method']} {start}"
+
+
+def _state_of(operation: str, served: bool, scores: dict[str, Score]) -> str:
+    if not served:
+        return "absent"
+    score = scores.get(operation)
+    if score is None:
+        return "partial: no recording"
+    if score.ratios["status"] == 100 and score.ratios["paths"] >= FAITHFUL_PATHS:
+        return "faithful"
+    return f"partial: {score.ratios['paths']:.0f} % of the paths"
+
+
+def _rows(scores: dict[str, Score]) -> Iterator[str]:
+    served = {_anonymous(route.operation): route.operation for route in ROUTES}
+    for title, calls in documented_calls().items():
+        yield f"\n### {title}\n"
+        yield "| call | state | recorded |"
+        yield "|---|---|---|"
+        for call in calls:
+            own = served.get(_anonymous(call))
+            count = scores[own].counts["interactions"] if own in scores else 0
+            state = _state_of(own or call, own is not None, scores)
+            yield f"| `{call}` | {state} | {count or ''} |"
+    known = {_anonymous(call) for calls in documented_calls().values() for call in calls}
+    more = [route for route in ROUTES if _anonymous(route.operation) not in known]
+    yield "\n### Of older clients\n"
+    yield "| call |"
+    yield "|---|"
+    yield from (f"| `{one.operation}` |" for one in more if one.path.startswith("/api/"))
+
+
+def _anonymous(operation: str) -> str:
+    return re.sub(r"\{[^}]+\}", "{}", operation)
+
+
+def _reasons(left_out: Iterable[Scored]) -> Iterator[str]:
+    by_reason: Counter[str] = Counter()
+    examples: dict[str, set[str]] = defaultdict(set)
+    for one in left_out:
+        assert one.reason is not None
+        head, _, rest = one.reason.partition(" ")
+        reason = "data sources that are not kept here" if head == "data" else one.reason
+        by_reason[reason] += 1
+        detail = rest.split(":")[0].removeprefix("source ") if head == "data" else ""
+        examples[reason].add(detail or f"`{_operation_of(one.request)}`")
+    for reason, count in by_reason.most_common():
+        yield f"* {count}: {reason} ({', '.join(sorted(examples[reason]))})"
+
+
+def render_page() -> str:
+    """The page as Markdown, with a newline at its end."""
+    with running_local_datadog(seed=1) as local:
+        scored = list(score_recordings(replay_tool(), local.address))
+    scores: dict[str, Score] = {}
+    total = Score()
+    for one in scored:
+        if one.score:
+            operation = _operation_of(one.request)
+            scores[operation] = scores.get(operation, Score()) + one.score
+            total += one.score
+    head = _HEAD.format(
+        total=total.counts["interactions"],
+        all=len(scored),
+        out_of_scope="\n".join(_reasons(one for one in scored if one.reason)),
+        faithful=FAITHFUL_PATHS,
+        **total.ratios,
+    )
+    return "\n".join([head, *_rows(scores)]) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render_page())
