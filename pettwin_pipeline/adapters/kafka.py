@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 import confluent_kafka as ck
 from confluent_kafka.admin import OffsetSpec
 
-from pettwin_pipeline.adapters.kafka_connection import Connection
+from pettwin_pipeline.adapters.kafka_connection import CONSUMER, Connection
 from pettwin_pipeline.adapters.kafka_messages import (
     Deliveries,
     Fetched,
@@ -215,14 +215,20 @@ class Kafka:
         """Commit the next offset to read of each partition for our group."""
         offsets = [ck.TopicPartition(topic, p, end) for p, end in sorted(ends.items())]
         self.connection.forget()
-        # Not by a consumer: its commit has no timeout and waits for minutes for a broker that died.
-        asked = self.connection.admin.alter_consumer_group_offsets(
-            [ck.ConsumerGroupTopicPartitions(self.connection.group, offsets)],
-            request_timeout=self.connection.timeout_s,
-        )
-        for tp in self.connection.result(asked[self.connection.group]).topic_partitions:
-            if tp.error is not None:
-                raise self.connection.ours(tp.error)
+        within_s = self.connection.timeout_s
+
+        def ask() -> None:
+            # Not by a consumer: its commit has no timeout and waits for minutes for a broker that
+            # died.
+            asked = self.connection.admin.alter_consumer_group_offsets(
+                [ck.ConsumerGroupTopicPartitions(self.connection.group, offsets)],
+                request_timeout=within_s,
+            )
+            for tp in asked[self.connection.group].result(within_s).topic_partitions:
+                if tp.error is not None:
+                    raise ck.KafkaException(tp.error)
+
+        self.connection.once_settled(ask)
 
     def group_metadata(self) -> object:
         """Our consumer group, as a transaction wants it named."""
@@ -235,19 +241,7 @@ class Kafka:
 
     def reading_config(self) -> dict[str, Any]:
         """What a consumer of ours is given: committed messages only, and nothing is committed."""
-        return self.connection.config | {
-            "group.id": self.connection.group,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "error",
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-            "queued.max.messages.kbytes": 65536,
-            "fetch.wait.max.ms": 50,
-            # By default the client sleeps for a second whenever 100,000 messages wait to be taken:
-            # a range is read four times as fast without that (benchmarks/stream.py).
-            "fetch.queue.backoff.ms": 5,
-        }
+        return {**self.connection.config, **CONSUMER, "group.id": self.connection.group}
 
     # reading
 

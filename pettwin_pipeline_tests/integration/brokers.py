@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from pettwin_pipeline.stack.apache_kafka import ApacheKafka, prepare_kafka
+from pettwin_pipeline.stack.ports import LOOPBACK
 from pettwin_pipeline_tests.stack.programs import wait_for
 
 PATIENCE_S: Final = 60
@@ -57,11 +58,24 @@ class OwnBroker:
 
 
 @contextmanager
-def own_broker(folder: Path, config: Mapping[str, str]) -> Iterator[OwnBroker]:
-    """A broker while the block runs, with this configuration besides the usual one."""
+def own_broker(
+    folder: Path, config: Mapping[str, str], listeners: Mapping[str, int] | None = None
+) -> Iterator[OwnBroker]:
+    """A broker while the block runs.
+
+    Args:
+        folder: keeps it.
+        config: besides the usual one; a name that is there is replaced.
+        listeners: ports by name, besides the usual listener.
+    """
     prepared = prepare_kafka(folder)
-    with (prepared.folder / "kafka.properties").open("a", encoding="utf-8") as file:
-        file.writelines(f"{name}={value}\n" for name, value in config.items())
+    file = prepared.folder / "kafka.properties"
+    text = file.read_text(encoding="utf-8")
+    more = "".join(f"{name}://{LOOPBACK}:{port}," for name, port in (listeners or {}).items())
+    for name in ("listeners", "advertised.listeners"):
+        text = text.replace(f"\n{name}=", f"\n{name}={more}")
+    text += "".join(f"{name}={value}\n" for name, value in config.items())
+    file.write_text(text, encoding="utf-8")
     broker = OwnBroker(prepared)
     try:
         broker.start()
