@@ -340,9 +340,9 @@ def redrive(
     """Send dead letters back to the topic of readings, once what kept them out is mended.
 
     Each to the partition that it came from, with its original key, bytes and timestamp. What is not
-    chosen stays and can be sent back later; on Kafka nothing is sent back twice. Tombstones, and
-    copies that a failed attempt left, hold nothing to send. A reading that its pet has gone past
-    meanwhile is late: kept, not scored.
+    chosen stays and can be sent back later; on Kafka nothing is sent back twice. Tombstones, copies
+    that a failed attempt left, and what an erased pet left hold nothing to send. A reading that its
+    pet has gone past meanwhile is late: kept, not scored.
     """
     from pettwin_pipeline.commands import redrive as command
 

@@ -28,6 +28,7 @@ from pettwin_pipeline.adapters.kafka_redrive import (
     sending_back,
 )
 from pettwin_pipeline.adapters.ledger import Ledger, open_ledger
+from pettwin_pipeline.adapters.ledger_upkeep import erased_pets
 from pettwin_pipeline.batches import (
     PartitionRange,
     first_left,
@@ -39,7 +40,7 @@ from pettwin_pipeline.batches import (
 from pettwin_pipeline.commands.progress import Progress
 from pettwin_pipeline.errors import SettingsError
 from pettwin_pipeline.readings.dead_letters import DeadLetter, parse_dead_letter, partition_back
-from pettwin_pipeline.readings.schema import RejectReason
+from pettwin_pipeline.readings.schema import Reject, RejectReason
 from pettwin_pipeline.settings import Settings
 
 PIECE: Final = 2_000
@@ -156,6 +157,7 @@ class Redrive:
         self._marks = kafka.watermarks(self.source)
         self._source_epoch = kafka.topic_epoch(self.source)
         self._kept_ms = retention_ms(kafka, self._topic)
+        self._erasures = ledger.upkeep.erasures()
         self._origins: set[tuple[str, int, int]] = set()
         self._unseen = 0
 
@@ -257,11 +259,18 @@ class Redrive:
         return room and self._plan.chooses(letter, written_ms)
 
     def _has_nothing_new(self, letter: DeadLetter) -> bool:
-        """A tombstone, one that is not kept whole, or a copy that another attempt put here."""
-        origin = letter.epoch, letter.reject.partition, letter.reject.offset
+        """A tombstone, one that is not kept whole, a copy of another attempt, of an erased pet."""
+        reject = letter.reject
+        origin = letter.epoch, reject.partition, reject.offset
         seen = origin in self._origins
         self._origins.add(origin)
-        return seen or letter.reject.value is None or not letter.is_whole
+        return seen or reject.value is None or not letter.is_whole or self._is_erased(reject)
+
+    def _is_erased(self, reject: Reject) -> bool:
+        """Whether it came before its pet was erased: stamped anew it would come back to life."""
+        pet = (reject.key or b"").decode("utf-8", "surrogateescape")
+        erased_s = erased_pets(self._erasures, [pet]).get(pet)
+        return erased_s is not None and reject.kafka_ms <= erased_s * 1000
 
     def _message(self, letter: DeadLetter, place: str) -> Outgoing:
         reject = letter.reject

@@ -7,7 +7,6 @@ any characters, anywhere in a value. A template variable that nobody put in take
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, Final, TypeAlias, cast
 
 from pettwin_pipeline.datadog_protocol import identifiers
@@ -27,6 +26,7 @@ from pettwin_pipeline.datadog_protocol.syntax import (
     Scope,
     Tag,
 )
+from pettwin_pipeline.datadog_protocol.wildcards import wildcard
 
 Matcher: TypeAlias = Callable[[Collection[str]], bool]
 
@@ -80,13 +80,8 @@ def _pattern_matcher(text: str) -> Matcher:
     stored = _ANY.join(identifiers.tag(part) for part in text.split(_ANY))
     if _ANY not in stored:
         return lambda tags: stored in tags
-    matches = _compiled(stored).fullmatch
+    matches = wildcard(stored)
     return lambda tags: any(matches(tag) for tag in tags)
-
-
-@lru_cache(maxsize=4096)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in pattern.split(_ANY)), re.DOTALL)
 
 
 def _none_of(found: Matcher) -> Matcher:

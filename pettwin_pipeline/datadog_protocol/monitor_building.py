@@ -3,6 +3,7 @@
 What a kind of monitor may say beyond its shape is in `monitor_rules`.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias, cast
 
@@ -33,6 +34,7 @@ from pettwin_pipeline.datadog_protocol.monitor_syntax import (
 )
 from pettwin_pipeline.datadog_protocol.syntax import Comparator, Expression, Number, Text
 
+_CHECK: Final = re.compile(r"[\w.\-]+(?:[ :/]+[\w.\-]+)*")
 _MOST_MONITORS: Final = 10
 _CHANGES: Final = ("change", "pct_change")
 
@@ -114,8 +116,8 @@ class MonitorBuilder(ExpressionBuilder):
         """`"check".over(...).by(...).last(N).count_by_status()`."""
         check, *steps = children
         name = unquoted(check)
-        if not name.strip():
-            fail(column_of(check), "a check has a name")
+        if not _CHECK.fullmatch(name):
+            fail(column_of(check), "a check has a name of letters, digits, and _ . - between them")
         monitor_rules.check_steps("service check", steps)
         return CheckAlert(name, tuple(step for _, step in steps))
 

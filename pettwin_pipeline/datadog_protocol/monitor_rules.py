@@ -74,7 +74,7 @@ def check_metric_alert(alert: MetricAlert, at: int, window_at: int) -> None:
         raise QuerySyntaxError(window_at, "a change looks back: last_5m")
     for call in calls:
         if call.function == "anomalies":
-            _check_anomalies(call)
+            _check_anomalies(call, alert.window.seconds)
     _check_percentile(alert, at)
 
 
@@ -86,8 +86,10 @@ def _check_forecast(alert: MetricAlert, at: int) -> None:
         raise QuerySyntaxError(at, "a forecast is watched with max and >=, or min and <=")
 
 
-def _check_anomalies(call: Call) -> None:
+def _check_anomalies(call: Call, evaluated_s: int) -> None:
     window = _seconds(call.keyword("alert_window"))
+    if window is not None and window > evaluated_s:
+        raise QuerySyntaxError(call.at, "alert_window is at most what is evaluated")
     interval = call.keyword("interval")
     if (
         window is not None
@@ -237,7 +239,8 @@ def check_search(kind: str, chain: Chain, steps: Sequence[Placed]) -> None:
             case "rollup":
                 _check_rollup(at, step, measured=chain is not FORMULA_STEPS)
             case "by" | "index" | "over" | "source":
-                if not step.texts or not all(text.strip() for text in step.texts):
+                parts = [part for text in step.texts for part in text.split(",")]
+                if not parts or not all(part.strip() for part in parts):
                     raise QuerySyntaxError(at, f".{step.name}() takes a quoted text")
                 _texts_only(at, step)
             case "new" | "impact":

@@ -24,6 +24,7 @@ from pettwin_pipeline.datadog_protocol.monitor_syntax import (
     SearchAlert,
     SloAlert,
 )
+from pettwin_pipeline.datadog_protocol.searches import search_problem
 from pettwin_pipeline.datadog_protocol.syntax import Expression
 from pettwin_pipeline.errors import QuerySyntaxError
 
@@ -132,6 +133,8 @@ def _search_alert(kind: str, chain: Chained) -> SearchAlert | FormulaAlert:
     monitor_rules.check_search(kind, known[head], steps)
     plain = tuple(step for _, step in steps)
     if head != "formula":
+        if problem := search_problem(unquoted(query)):
+            raise QuerySyntaxError(column_of(query) + 1 + problem[0], problem[1])
         return SearchAlert(str(head), unquoted(query), plain, comparison)
     try:
         formula = parse_formula(unquoted(query))

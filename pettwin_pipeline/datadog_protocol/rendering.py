@@ -42,9 +42,11 @@ from pettwin_pipeline.datadog_protocol.syntax import (
     Text,
 )
 
-_PLAIN_TAG: Final = re.compile(r"""[\w$*./@][^\s,(){}!"'=<>|&;^`]*""")
-_PLAIN_KEY: Final = re.compile(r"[\w.\-/$*@+%#~?\\\[\]]+")
-_PLAIN_VALUE: Final = re.compile(r"""[^\s,(){}!"'=<>|&;^`]+""")
+_PLAIN_TAG: Final = re.compile(
+    r"""\$[\w.\-]+(?::[^\s,(){}!"'=<>|&;^`#$]*)?|[\w*./@][^\s,(){}!"'=<>|&;^`#]*"""
+)
+_PLAIN_KEY: Final = re.compile(r"[\w.\-/*@+%~?\\\[\]]+")
+_PLAIN_VALUE: Final = re.compile(r"""[^\s,(){}!"'=<>|&;^`#]+""")
 _PLAIN_WORD: Final = re.compile(r"[\w.]+")
 _KEYWORDS: Final = frozenset({"AND", "OR", "NOT", "IN", "and", "or", "not", "in"})
 SINGLE: Final = "'"
@@ -133,9 +135,9 @@ def _grouped(part: Scope) -> str:
 
 
 def _tag(text: str) -> str:
+    key, colon, value = text.partition(":")
     if _PLAIN_TAG.fullmatch(text) and text not in _KEYWORDS:
         return text
-    key, colon, value = text.partition(":")
     if colon and _PLAIN_KEY.fullmatch(key) and '"' not in value:
         return f'{key}:"{value}"'
     return f'"{text}"'

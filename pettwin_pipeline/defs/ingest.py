@@ -89,7 +89,7 @@ def telemetry_batch(
         with work.timed_as("validate"):
             batch = _validated(ports, got)
             work.renew()
-            letters = (_dead_letter(one, topic, work.range.epoch) for one in batch.rejects)
+            letters = _dead_letters(ports, work.range, batch.rejects)
             ports.kafka.publish(settings.dead_letter_topic, letters, _shorten)
         work.renew()
         readings, rejects = batch.readings, batch.rejects
@@ -195,12 +195,17 @@ def _column_schema() -> dg.TableSchema:
     )
 
 
-def _dead_letter(reject: "Reject", topic: str, epoch: str) -> "Outgoing":
+def _dead_letters(
+    ports: Ports, one: "OffsetRange", rejects: "Sequence[Reject]"
+) -> list["Outgoing"]:
     from pettwin_pipeline.adapters.kafka_messages import Outgoing
     from pettwin_pipeline.readings.dead_letters import DeadLetter, encode_headers
 
-    headers = encode_headers(DeadLetter(reject, topic, epoch))
-    return Outgoing(key=reject.key, value=reject.value, headers=headers)
+    place = one.topic, one.epoch, len(ports.kafka.partitions(one.topic)) if rejects else 0
+    return [
+        Outgoing(reject.key, reject.value, headers=encode_headers(DeadLetter(reject, *place)))
+        for reject in rejects
+    ]
 
 
 def _shorten(letter: "Outgoing") -> "Outgoing":

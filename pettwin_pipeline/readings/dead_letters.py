@@ -4,7 +4,7 @@ The original key and bytes are the message's own; the rest is in its headers, as
 writing them is here and nowhere else. Knows nothing of Kafka but topics, partitions and offsets.
 """
 
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,11 +21,12 @@ BY_KEY: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A reject and the topic, of this epoch, in which it lay."""
+    """A reject and the topic, of this epoch and with so many partitions, in which it lay."""
 
     reject: Reject
     topic: str
     epoch: str
+    partitions: int
     is_whole: bool = True
     """False where only the beginning of the message is kept: the topic took no more."""
 
@@ -41,6 +42,7 @@ def encode_headers(letter: DeadLetter) -> tuple[tuple[str, bytes], ...]:
         ("detail", reject.detail.encode("utf-8", "replace")[:DETAIL_BYTES]),
         ("topic", letter.topic.encode()),
         ("epoch", letter.epoch.encode()),
+        ("partitions", str(letter.partitions).encode()),
         ("partition", str(reject.partition).encode()),
         ("offset", str(reject.offset).encode()),
     )
@@ -62,19 +64,20 @@ def parse_dead_letter(
             detail=headers.get("detail", b"").decode("utf-8", "replace"),
             kafka_ms=int(headers.get("timestamp", b"-1")),
         )
-        topic, epoch = headers["topic"].decode(), headers["epoch"].decode()
-        return DeadLetter(reject, topic, epoch, is_whole=LENGTH not in headers)
+        place = headers["topic"].decode(), headers["epoch"].decode(), int(headers["partitions"])
+        return DeadLetter(reject, *place, is_whole=LENGTH not in headers)
     except (KeyError, ValueError, TypeError, AttributeError):  # a header may have no value at all
         return None
 
 
-def partition_back(letter: DeadLetter, epoch: str, partitions: Container[int]) -> int:
+def partition_back(letter: DeadLetter, epoch: str, partitions: Collection[int]) -> int:
     """The partition that a letter is sent back to, so that its pet stays in one.
 
     A pet whose readings lie in two partitions has two baselines. The partition in which the message
     lay is that of its pet, whatever partitioner its producer uses, as long as the topic is the same
-    one. In a topic that was made anew the partitions mean nothing any more: there the key decides,
-    as it does for our own producers. Without a key no producer keeps a pet in one partition.
+    one. In a topic that was made anew, or that got more partitions since, it means nothing any
+    more: there the key decides, as it does for our own producers. Without a key no producer keeps a
+    pet in one partition.
 
     Args:
         letter: of the topic that it is sent back to.
@@ -82,5 +85,6 @@ def partition_back(letter: DeadLetter, epoch: str, partitions: Container[int]) -
         partitions: that it has now.
     """
     reject = letter.reject
-    stays = letter.epoch == epoch or reject.key is None
-    return reject.partition if stays and reject.partition in partitions else BY_KEY
+    is_same = (letter.epoch, letter.partitions) == (epoch, len(partitions))
+    stays = (is_same or reject.key is None) and reject.partition in partitions
+    return reject.partition if stays else BY_KEY

@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import pytest
 
 from pettwin_pipeline.adapters.kafka import Kafka
 from pettwin_pipeline.adapters.kafka_messages import Outgoing
+from pettwin_pipeline.adapters.ledger import open_ledger
 from pettwin_pipeline.adapters.ledger_redrives import Redrives
 from pettwin_pipeline.cli import run
 from pettwin_pipeline.commands import redrive
 from pettwin_pipeline.readings.dead_letters import DeadLetter, encode_headers
 from pettwin_pipeline.readings.schema import Reject, RejectReason
-from pettwin_pipeline.stack.embedded_broker import EmbeddedBroker
+from pettwin_pipeline.stack.embedded_broker import PARTITIONS, EmbeddedBroker
 from pettwin_pipeline_tests.commands.place import Place, Sent, plain
 from pettwin_pipeline_tests.defs.pipeline import DAGSTERS_OWN, Pipeline
 
@@ -56,7 +58,8 @@ def letter(
     """The dead letter of a message at an offset of the readings."""
     value = value % offset if value and b"%d" in value else value
     reject = Reject(partition, offset, key, value, reason, f"is {reason}", REJECTED_MS)
-    one = DeadLetter(reject, topic or place.settings.kafka_topic, epoch or place.broker.epoch)
+    lay = topic or place.settings.kafka_topic, epoch or place.broker.epoch
+    one = DeadLetter(reject, *lay, PARTITIONS)
     return Outgoing(key, value, written_ms, encode_headers(one), partition=0)
 
 
@@ -203,6 +206,17 @@ def test_a_letter_of_an_older_topic_goes_where_its_key_leads(
     write(place, letter(place, 1, partition=other, epoch="older"))
     redriven()
     assert {one.partition for one in place.sent()} == {own}
+
+
+def test_what_came_of_a_pet_before_it_was_erased_does_not_come_back(
+    place: Place, redriven: Redrive
+) -> None:
+    with closing(open_ledger(place.settings.ledger_url)) as ledger:
+        ledger.upkeep.erase("rex", REJECTED_MS / 1000)
+        ledger.upkeep.erase("bo", REJECTED_MS / 1000 - 1)
+    write(place, letter(place, 1), letter(place, 2, key=b"bo"))
+    assert row(redriven("--restamp"), "not_json") == [2, 1, 1, 0]
+    assert values(place) == [b"{2"], "bo had been erased before"
 
 
 def test_restamped_it_is_a_message_of_now(place: Place, redriven: Redrive) -> None:

@@ -48,7 +48,7 @@ again: .venv/bin/python -m pettwin_pipeline_tests.conformance.page > docs/local-
 ```
 curl -X PUT  $ADDRESS/_local/clock  -d '{{"at": "2026-01-01T00:00:00Z", "stand": true}}'
 curl -X PUT  $ADDRESS/_local/clock  -d '{{"advance_s": 60}}'
-curl -X POST $ADDRESS/_local/faults -d '{{"kind": "rate_limit", "prefix": "/api/v1/", "count": 3}}'
+curl -X POST $ADDRESS/_local/faults -d '{{"kind": "rate_limit", "prefix": "/api/", "count": 3}}'
 curl -X POST $ADDRESS/_local/faults -d '{{"kind": "error", "status": 503}}'
 curl -X POST $ADDRESS/_local/faults -d '{{"kind": "delay", "seconds": 2}}'
 ```

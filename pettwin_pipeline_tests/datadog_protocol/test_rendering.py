@@ -20,6 +20,7 @@ from pettwin_pipeline.datadog_protocol.monitor_syntax import (
     Window,
 )
 from pettwin_pipeline.datadog_protocol.rendering import render, render_metric, render_monitor
+from pettwin_pipeline.datadog_protocol.searches import search_problem
 from pettwin_pipeline.datadog_protocol.syntax import COMPARATORS, Expression, Text
 from pettwin_pipeline_tests.datadog_protocol import expressions as drawn
 
@@ -42,7 +43,7 @@ alerts = st.builds(
 searches = st.builds(
     SearchAlert,
     st.just("logs"),
-    st.text(min_size=1),
+    st.text().filter(lambda query: search_problem(query) is None),
     st.just((Step("rollup", (Text("count"),)), Step("last", (Text("5m"),)))),
     comparisons,
 )

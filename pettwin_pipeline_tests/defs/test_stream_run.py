@@ -72,6 +72,7 @@ def test_what_is_not_a_reading_is_a_dead_letter_with_reason_place_and_the_origin
         headers = dict(letter.headers())
         assert headers["topic"] == b"pet-health-stream"
         assert headers["partition"] == b"1"
+        assert headers["partitions"] == b"4"
         assert headers["epoch"] == done.record.range.epoch.encode()
         assert int(headers["timestamp"]) > 0
         assert headers["detail"]

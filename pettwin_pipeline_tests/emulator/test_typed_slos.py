@@ -142,6 +142,19 @@ def test_a_correction_belongs_to_its_slo(local: LocalDatadog) -> None:
         assert whole(api.list_slo_correction()).data == []
 
 
+def test_the_history_of_an_slo_that_nothing_is_known_of_is_empty(local: LocalDatadog) -> None:
+    with typed(local) as client:
+        api = ServiceLevelObjectivesApi(client)
+        slo = api.create_slo(body=objective()).data[0]
+        history = whole(api.get_slo_history(slo.id, from_ts=1000, to_ts=2000)).data
+        assert history.overall.sli_value is None
+        assert history.series.numerator.values == []
+        with pytest.raises(ApiException, match="from_ts must be before to_ts"):
+            api.get_slo_history(slo.id, from_ts=2000, to_ts=1000)
+        status = SloReportsApi(client).get_slo_status(slo.id, from_ts=1000, to_ts=2000)
+        assert whole(status).data.attributes.state == "no_data"
+
+
 def test_a_report_is_there_as_soon_as_it_is_asked_for(local: LocalDatadog) -> None:
     attributes = SloReportCreateRequestAttributes(
         query="*", from_ts=1_690_848_000, to_ts=1_693_526_400, interval=SLOReportInterval.WEEKLY

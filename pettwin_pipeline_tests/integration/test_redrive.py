@@ -70,7 +70,7 @@ class Stream:
         place = number % 3, number
         value = b"%d" % number
         reject = Reject(*place, b"rex", value, reason, "for a test", self.now_ms - age_ms)
-        headers = encode_headers(DeadLetter(reject, self.readings, self.epoch))
+        headers = encode_headers(DeadLetter(reject, self.readings, self.epoch, 3))
         return Outgoing(b"rex", value, headers=headers)
 
     def sent(self) -> Fetched:

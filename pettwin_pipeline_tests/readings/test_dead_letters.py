@@ -30,14 +30,18 @@ REJECTS = st.builds(
 )
 
 
-def letter(partition: int = 2, key: bytes | None = b"rex", epoch: str = "now") -> DeadLetter:
+def letter(
+    partition: int = 2, key: bytes | None = b"rex", epoch: str = "now", partitions: int = 4
+) -> DeadLetter:
     reject = Reject(partition, 7, key, b"{", RejectReason.NOT_JSON, "broken", 1_772_323_200_123)
-    return DeadLetter(reject, "readings", epoch)
+    return DeadLetter(reject, "readings", epoch, partitions)
 
 
-@given(REJECTS, st.text(max_size=20), st.text(max_size=20))
-def test_what_is_known_of_a_reject_comes_back_whole(reject: Reject, topic: str, epoch: str) -> None:
-    one = DeadLetter(reject, topic, epoch)
+@given(REJECTS, st.text(max_size=20), st.text(max_size=20), st.integers(1, 1000))
+def test_what_is_known_of_a_reject_comes_back_whole(
+    reject: Reject, topic: str, epoch: str, partitions: int
+) -> None:
+    one = DeadLetter(reject, topic, epoch, partitions)
     assert parse_dead_letter(reject.key, reject.value, dict(encode_headers(one))) == one
 
 
@@ -47,6 +51,7 @@ def test_headers_are_text_that_people_can_read() -> None:
         "detail": b"broken",
         "topic": b"readings",
         "epoch": b"now",
+        "partitions": b"4",
         "partition": b"2",
         "offset": b"7",
         "timestamp": b"1772323200123",
@@ -55,7 +60,7 @@ def test_headers_are_text_that_people_can_read() -> None:
 
 def test_a_long_detail_is_cut_wherever_a_character_ends() -> None:
     reject = Reject(0, 0, None, b"", RejectReason.NOT_JSON, "ä" * DETAIL_BYTES)
-    headers = dict(encode_headers(DeadLetter(reject, "t", "e")))
+    headers = dict(encode_headers(DeadLetter(reject, "t", "e", 1)))
     assert len(headers["detail"]) == DETAIL_BYTES
     headers["detail"] = headers["detail"][:-1]
     found = parse_dead_letter(None, b"", headers)
@@ -63,7 +68,7 @@ def test_a_long_detail_is_cut_wherever_a_character_ends() -> None:
     assert found.reject.detail.startswith("ää")
 
 
-@pytest.mark.parametrize("name", ["reason", "topic", "epoch", "partition", "offset"])
+@pytest.mark.parametrize("name", ["reason", "topic", "epoch", "partitions", "partition", "offset"])
 def test_a_message_that_lacks_a_header_is_no_letter_of_ours(name: str) -> None:
     headers = dict(encode_headers(letter()))
     del headers[name]
@@ -90,6 +95,7 @@ def test_a_header_without_a_value_makes_no_letter_of_ours() -> None:
         (letter(2), 2),
         (letter(9), BY_KEY),  # the topic has only four
         (letter(2, epoch="before"), BY_KEY),
+        (letter(2, partitions=3), BY_KEY),  # there was one less
         (letter(2, key=None), 2),
         (letter(2, key=None, epoch="before"), 2),
         (letter(9, key=None), BY_KEY),

@@ -41,11 +41,14 @@ def check_dashboard(body: dict[str, Any]) -> None:
     _check_value(body, "layout_type", _LAYOUTS)
     if body.get("reflow_type") is not None:
         _check_value(body, "reflow_type", _REFLOWS)
+        if body["layout_type"] != "ordered":
+            refuse("'reflow_type' is only for dashboards of layout type 'ordered'")
     _check_tags(body.get("tags"))
     _check_variables(body.get("template_variables"))
     for preset in _objects(body.get("template_variable_presets"), "template_variable_presets"):
         _check_preset(preset)
-    _check_widgets(body["widgets"], body["layout_type"])
+    placed = body["layout_type"] == "free" or body.get("reflow_type") == "fixed"
+    _check_widgets(body["widgets"], placed=placed)
 
 
 def _check_value(body: dict[str, Any], name: str, allowed: list[str]) -> None:
@@ -89,13 +92,13 @@ def _check_preset(preset: dict[str, Any]) -> None:
         raise bad_request(problem.said)
 
 
-def _check_widgets(widgets: Any, layout: str) -> None:
+def _check_widgets(widgets: Any, *, placed: bool) -> None:
     if not isinstance(widgets, list):
         refuse("'widgets' is invalid")
     for position, widget in enumerate(widgets):
         if not isinstance(widget, dict):
             refuse(f"Invalid widget at position {position}. Error: it is not of type 'object'")
-        problem = _problem_of_frame(widget, layout)
+        problem = _problem_of_frame(widget, placed=placed)
         if problem:
             refuse(f"Invalid widget at position {position}. Error: {problem.text}")
         text = _problem_of_definition(widget["definition"])
@@ -106,13 +109,12 @@ def _check_widgets(widgets: Any, layout: str) -> None:
             )
 
 
-def _problem_of_frame(widget: dict[str, Any], layout: str) -> Problem | None:
+def _problem_of_frame(widget: dict[str, Any], *, placed: bool) -> Problem | None:
     if not isinstance(widget.get("definition"), dict):
         return Problem("definition", "'definition' is a required property")
     if widget.get("layout") is None:
-        # Nothing places a widget of a free dashboard but its layout.
-        needed = layout == "free"
-        return Problem("layout", "'layout' is a required property") if needed else None
+        # Nothing places a widget of a free or fixed dashboard but its layout.
+        return Problem("layout", "'layout' is a required property") if placed else None
     return check_model("v1.WidgetLayout", widget["layout"], "layout")
 
 

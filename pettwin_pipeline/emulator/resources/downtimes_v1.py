@@ -13,7 +13,8 @@ from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.emulator.storage import Document
 
 _RECURRENCES: Final = frozenset({"days", "weeks", "months", "years", "rrule"})
-_OF_EVERYTHING, _OF_A_SCOPE = 0, 2
+_WEEK_DAYS: Final = frozenset({"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"})
+_OF_EVERYTHING, _OF_HOSTS, _OF_A_SCOPE = 0, 1, 2
 _SETTABLE: Final[tuple[str, ...]] = (
     "message", "monitor_id", "monitor_tags", "scope", "start", "end", "timezone",
     "mute_first_recovery_notification", "notify_end_states", "notify_end_types", "recurrence",
@@ -54,6 +55,11 @@ def _recurrence(told: Document | None) -> Document | None:
     if told["type"] == "rrule":
         parse_rule(str(told.get("rrule", "")))
         return dict(told)
+    days = told.get("week_days")
+    if days is not None and (told["type"] != "weeks" or not set(days) <= _WEEK_DAYS):
+        refuse("Invalid recurrence week_days")
+    if told.get("until_date") is not None and told.get("until_occurrences") is not None:
+        refuse("Invalid recurrence: until_date and until_occurrences are mutually exclusive")
     return {
         "type": told["type"],
         "period": told.get("period", 1),
@@ -70,8 +76,14 @@ def _settled(state: State, told: Document) -> Document:
         monitors.find_monitor(state, document["monitor_id"])
     if document["end"] is not None and document["end"] <= document["start"]:
         refuse("Invalid end parameter: it must be after start")
-    document["downtime_type"] = _OF_EVERYTHING if document["scope"] == ["*"] else _OF_A_SCOPE
+    document["downtime_type"] = _type_of(document["scope"])
     return document
+
+
+def _type_of(scope: list[str]) -> int:
+    if scope == ["*"]:
+        return _OF_EVERYTHING
+    return _OF_HOSTS if all(one.startswith("host:") for one in scope) else _OF_A_SCOPE
 
 
 def _create(state: State, call: Call) -> Answer:

@@ -4,7 +4,7 @@ One that was cancelled still reads, as canceled. Source: recordings.
 """
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -42,15 +42,19 @@ def _find(state: State, call: Call, words: str = "Downtime not found") -> Docume
 def _zone(name: Any) -> ZoneInfo:
     try:
         return ZoneInfo(str(name or "UTC"))
-    except (ValueError, OSError):
+    except (ValueError, OSError, KeyError):
         raise bad_request("Invalid timezone") from None
 
 
 def _moment(told: Any) -> datetime:
+    """A time with an offset of zero; one without an offset is refused."""
     try:
-        return parse_moment(str(told))
+        moment = datetime.fromisoformat(str(told))
     except ValueError:
         raise bad_request(f"Invalid datetime: {told}") from None
+    if moment.utcoffset() != timedelta(0):
+        refuse(f"Invalid datetime: {told} must include a UTC offset of zero")
+    return moment.astimezone(UTC)
 
 
 def _schedule(state: State, told: Document | None) -> Document:
@@ -87,7 +91,9 @@ def _local_moment(text: str, zone: ZoneInfo) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise bad_request(f"Invalid datetime: {text}") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+    if moment.tzinfo is not None:
+        refuse(f"Invalid datetime: {text} must not include a UTC offset")
+    return moment.replace(tzinfo=zone)
 
 
 def _target(state: State, told: Document) -> Document:

@@ -13,6 +13,12 @@ from pettwin_pipeline.emulator.storage import Document
 
 _TYPES_V2: Final = {0: "gauge", 1: "count", 2: "rate", 3: "gauge"}
 """0 is unspecified; 3 is not used."""
+_FIELDS_V2: Final = frozenset(
+    {
+        "interval", "metadata", "metric", "points", "resources", "source_type_name", "tags",
+        "type", "unit",
+    }
+)  # fmt: skip
 _TYPES_V1: Final = frozenset({"gauge", "count", "rate"})
 _ACCEPTED: Final = Answer({"status": "ok"}, 202)
 
@@ -38,6 +44,9 @@ def _series_v1(state: State, call: Call) -> Answer:
 
 def _series_v2(state: State, call: Call) -> Answer:
     for one in _series(call):
+        unknown = one.keys() - _FIELDS_V2
+        if unknown:
+            refuse(f"Payload is not in the expected format: unknown field {min(unknown)}")
         hosts = [
             told.get("name") for told in one.get("resources") or () if told.get("type") == "host"
         ]

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from pettwin_pipeline.emulator.clock import iso_z
-from pettwin_pipeline.emulator.exchange import Answer, Call, Route
+from pettwin_pipeline.emulator.exchange import NO_CONTENT, Answer, Call, Route
+from pettwin_pipeline.emulator.refusals import not_found
 from pettwin_pipeline.emulator.resources import (
     dashboards,
     metric_names,
@@ -16,6 +17,8 @@ from pettwin_pipeline.emulator.resources.slo_shape import texts_of
 from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.emulator.storage import Document
 
+HISTORY: Final = "historical_metrics_configuration"
+_HISTORY_TYPE: Final = "historical_metrics_configurations"
 _PLACE: Final = "/api/v2/metrics/{metric_name}"
 
 
@@ -116,7 +119,35 @@ def _assets(state: State, call: Call) -> Answer:
     return Answer({"data": data} | ({"included": included} if included else {}))
 
 
+def _keep_history(state: State, call: Call) -> Answer:
+    metric = call.checked()["data"]["id"]
+    metric_names.check_name(metric)
+    now = iso_z(state.clock.now())
+    document = {"id": metric, "type": _HISTORY_TYPE, "attributes": {"created_at": now}}
+    state.storage.put(HISTORY, metric, document)
+    return Answer({"data": document}, 201)
+
+
+def _history(state: State, call: Call) -> Answer:
+    metric = call.names["metric_name"]
+    metric_names.check_name(metric)
+    found = state.storage.get(HISTORY, metric)
+    if found is None:
+        raise not_found("Historical metrics configuration not found")
+    return Answer({"data": found})
+
+
+def _forget_history(state: State, call: Call) -> Answer:
+    _history(state, call)
+    state.storage.remove(HISTORY, call.names["metric_name"])
+    return NO_CONTENT
+
+
+_HISTORIES: Final = "/api/v2/metrics/historical-metrics-configurations"
 ROUTES: Final = (
+    Route("POST", _HISTORIES, _keep_history),
+    Route("GET", _HISTORIES + "/{metric_name}", _history),
+    Route("DELETE", _HISTORIES + "/{metric_name}", _forget_history),
     Route("GET", _PLACE + "/all-tags", _all_tags),
     Route("GET", _PLACE + "/active-configurations", _active),
     Route("GET", _PLACE + "/volumes", _volumes),

@@ -7,6 +7,7 @@ from pettwin_pipeline.emulator.clock import iso
 from pettwin_pipeline.emulator.exchange import NO_CONTENT, Answer, Call, Route
 from pettwin_pipeline.emulator.refusals import Refusal, not_found, refuse
 from pettwin_pipeline.emulator.resources import metric_names
+from pettwin_pipeline.emulator.resources.tag_indexing_rules import LONGEST_WINDOW_S
 from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.emulator.storage import Document
 
@@ -136,6 +137,9 @@ def _page(call: Call, found: list[Document], size: int) -> Document:
 def _configure_many(state: State, call: Call) -> Answer:
     attributes = call.checked_attributes()
     prefix = call.document()["data"]["id"]
+    window = attributes.get("include_actively_queried_tags_window")
+    if window is not None and not 1 <= window <= LONGEST_WINDOW_S:
+        refuse(f"include_actively_queried_tags_window must be 1 to {LONGEST_WINDOW_S} seconds")
     told = {
         "tags": attributes.get("tags") or [],
         "emails": attributes.get("emails") or [],

@@ -1,5 +1,6 @@
 """Around monitors (v2): policies for their tags, rules for their notifications, templates."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from pettwin_pipeline.emulator.clock import iso
@@ -83,7 +84,20 @@ def _settled_rule(told: Document) -> Document:
     rule = {name: told[name] for name in known if told.get(name) is not None}
     if ("recipients" in rule) == ("conditional_recipients" in rule):
         refuse("Exactly one of 'recipients' and 'conditional_recipients' must be set")
+    if any(handle.startswith("@") for handle in _handles(rule)):
+        refuse("Invalid recipients: they must not start with '@'")
+    tags = rule.get("filter", {}).get("tags") or ()
+    if not all(isinstance(tag, str) and ":" in tag for tag in tags):
+        refuse("Invalid filter: tags must be key:value")
     return rule
+
+
+def _handles(rule: Document) -> Iterator[str]:
+    yield from rule.get("recipients") or ()
+    conditional = rule.get("conditional_recipients") or {}
+    yield from conditional.get("fallback_recipients") or ()
+    for condition in conditional.get("conditions") or ():
+        yield from condition.get("recipients") or ()
 
 
 def _shown_rule(document: Document, included: bool = True) -> Document:

@@ -41,6 +41,8 @@ _SLO: Final = re.compile(
 )
 _ALERT_WINDOW: Final = re.compile(r"alert_window\s*=\s*['\"]([^'\"]+)['\"]")
 _GROUPED: Final = re.compile(r"\bby\s*\{\s*[^\s}]|\.by\(\s*[^\s)]")
+_GROUPS: Final = re.compile(r"\bby\s*\{([^}]*)\}|\.by\(([^)]*)\)")
+LONGEST_TIMEOUT_H: Final = 24
 _COMPOSED: Final = re.compile(r"\d+")
 _COMPOSITE_WORD: Final = re.compile(r"\s*(?:(\d+)|(&&|\|\||!|\(|\))|(and|or|not)\b)", re.IGNORECASE)
 
@@ -89,6 +91,33 @@ def validate_monitor(kind: str, query: str, options: dict[str, Any]) -> None:
     elif kind != "synthetics alert" and not _COMPARISON.search(query):
         refuse(f"{_INVALID}: invalid operator specified: ")
     _check_thresholds(kind, query, options)
+    _check_options(query, options)
+
+
+def _check_options(query: str, options: dict[str, Any]) -> None:
+    """Refuse options that Datadog documents as impossible."""
+    timeout_h = options.get("timeout_h")
+    if timeout_h is not None and not 0 <= timeout_h <= LONGEST_TIMEOUT_H:
+        refuse("The value provided for parameter 'timeout_h' is invalid")
+    for name in ("new_group_delay", "new_host_delay", "evaluation_delay", "renotify_interval"):
+        if (options.get(name) or 0) < 0:
+            refuse(f"The value provided for parameter '{name}' is invalid")
+    told, groups = options.get("notify_by"), _groups_of(query)
+    if told and told != ["*"] and groups and not set(told) <= groups:
+        refuse("The value provided for parameter 'notify_by' is invalid")
+    window = (options.get("scheduling_options") or {}).get("evaluation_window") or {}
+    starts = {name for name in ("day_starts", "hour_starts", "month_starts") if window.get(name)}
+    if "hour_starts" in starts and len(starts) > 1:
+        refuse("The value provided for parameter 'evaluation_window' is invalid")
+
+
+def _groups_of(query: str) -> set[str]:
+    """The tags that a query groups by, as far as they can be told without its grammar."""
+    found: set[str] = set()
+    for match in _GROUPS.finditer(query):
+        told = match[1] or match[2] or ""
+        found |= {part.strip(" '\"") for part in told.split(",")} - {""}
+    return found
 
 
 def _check_metric_query(query: str) -> None:

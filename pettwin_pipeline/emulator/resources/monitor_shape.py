@@ -95,7 +95,10 @@ def _thresholds(kind: str, query: str, told: Any) -> Document | None:
     given = {name: value for name, value in told.items() if value is not None}
     if kind == "service check":
         return given
-    return {name: float(value) for name, value in given.items()}
+    # A dynamic threshold is a query, and stays text.
+    return {
+        name: value if isinstance(value, str) else float(value) for name, value in given.items()
+    }
 
 
 def identity_of(monitor: Document) -> tuple[Any, ...]:

@@ -21,9 +21,8 @@ _STEPS: Final = {
 }
 _KNOWN: Final = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "BYDAY", "BYMONTHDAY", "WKST"})
 _MOST_TURNS: Final = 20_000
-_DURATION: Final = re.compile(r"(\d{1,7})(s|m|h|d|w)")
+_DURATION: Final = re.compile(r"(\d{1,7})(m|h|d|w)")
 _UNITS: Final = {
-    "s": timedelta(seconds=1),
     "m": timedelta(minutes=1),
     "h": timedelta(hours=1),
     "d": timedelta(days=1),

@@ -43,6 +43,8 @@ def _create(state: State, call: Call) -> Answer:
     absent = dict.fromkeys(_SETTABLE) | {"description": "", "timezone": "UTC"}
     given = {name: told[name] for name in _SETTABLE if told.get(name) is not None}
     target = {name: told.get(name) for name in ("slo_id", "slo_query")}
+    if target["slo_id"] is not None and target["slo_query"] is not None:
+        refuse("Invalid payload: must specify only one of slo_id and slo_query")
     if target["slo_id"] is not None:
         find_slo(state, target["slo_id"])
     elif not target["slo_query"]:

@@ -58,6 +58,8 @@ def _told_thresholds(told: Document) -> list[Document]:
 
 def _threshold(told: Document) -> Document:
     target, warning = float(told["target"]), told.get("warning")
+    if told["timeframe"] == "custom":
+        refuse("Invalid payload: timeframe must be one of 7d, 30d, 90d")
     if not 0 < target < WHOLE:
         refuse("Invalid payload: target must be between 0 and 100")
     found = {"timeframe": told["timeframe"], "target": target, "target_display": display(target)}
@@ -85,6 +87,12 @@ def _indicator(told: Document, kind: str) -> Document:
             refuse("Invalid payload: must specify the sli_specification for time slice types")
         return {"sli_specification": {"time_slice": _with_interval(specification["time_slice"])}}
     if specification and "count" in specification:
+        count = specification["count"]
+        if ("bad_events_formula" in count) == ("total_events_formula" in count):
+            refuse(
+                "Invalid payload: must specify exactly one of total_events_formula and "
+                "bad_events_formula"
+            )
         query = _counted(specification["count"])
         return {"query": query, "sli_specification": specification}
     if not told.get("query"):

@@ -16,6 +16,7 @@ from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.emulator.storage import Document
 
 KIND: Final = "tag_indexing_rule"
+LONGEST_WINDOW_S: Final = 90 * 86_400
 EXEMPTION: Final = "tag_indexing_rule_exemption"
 _TYPE: Final = "tag_indexing_rules"
 _EXCLUDING: Final[tuple[str, ...]] = (
@@ -59,6 +60,8 @@ def _options(told: Document | None, *, excludes: bool) -> Document:
                 f"Invalid request body: {'/'.join(_EXCLUDING)} cannot be set when "
                 'exclude_tags_mode is false — "by tag usage" is Exclude-mode only'
             )
+        if any(isinstance(value, int) and value > LONGEST_WINDOW_S for value in said.values()):
+            refuse(f"Invalid request body: windows are at most {LONGEST_WINDOW_S} seconds")
         if said:
             data[name] = said
     return {"version": 1, "data": data}
