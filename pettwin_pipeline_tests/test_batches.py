@@ -19,6 +19,7 @@ from pettwin_pipeline.batches import (
     first_left,
     first_offset,
     halve,
+    holds,
     lane_of,
     merge_ranges,
     offsets_in,
@@ -302,6 +303,18 @@ def test_a_range_of_one_offset_in_each_partition_is_halved_by_partition() -> Non
     halves = halve(OffsetRange("t", "e", 0, parts))
     assert halves is not None
     assert [one.text for one in halves] == ["0:4-5,1:4-5", "2:4-5"]
+
+
+@given(part_lists())
+def test_a_range_holds_its_halves_and_they_do_not_hold_it(
+    parts: tuple[PartitionRange, ...],
+) -> None:
+    one = OffsetRange("t", "e", 0, parts)
+    halves = halve(one)
+    assert holds(one, one)
+    for half in halves or ():
+        assert holds(one, half)
+        assert not holds(half, one)
 
 
 SHORT = st.builds(

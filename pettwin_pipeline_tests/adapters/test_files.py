@@ -7,7 +7,7 @@ import pytest
 
 from pettwin_pipeline.adapters.files import STORE_FORMAT, BatchFiles
 from pettwin_pipeline.batches import OffsetRange, PartitionRange
-from pettwin_pipeline.errors import SettingsError
+from pettwin_pipeline.errors import LeaseLostError, SettingsError
 
 FRAME = pl.DataFrame({"pet_id": ["rex", "bo"] * 50, "bpm": [60.5, None] * 50})
 
@@ -141,3 +141,17 @@ def test_an_object_store_gets_one_put() -> None:
 def test_an_address_that_nothing_here_can_open_names_its_setting(url: str) -> None:
     with pytest.raises(SettingsError, match=r"^PETTWIN_DATA_URL: "):
         BatchFiles.at(url)
+
+
+def test_who_may_not_write_any_more_leaves_the_old_file_and_nothing_temporary(
+    files: BatchFiles,
+) -> None:
+    path = files.write_json(ONE, "episodes", b"[1]")
+
+    def may_not() -> None:
+        raise LeaseLostError("somebody else holds the lane")
+
+    with pytest.raises(LeaseLostError):
+        files.write(path, b"[2]", may_not)
+    assert names(files) == [f"episodes/t/e/{ONE.name}.json"]
+    assert files.read_json(ONE, "episodes") == b"[1]"

@@ -9,7 +9,7 @@ from pettwin_pipeline.adapters.kafka import Kafka
 from pettwin_pipeline.adapters.kafka_commit import Committed, commit_with_messages, is_committed
 from pettwin_pipeline.adapters.kafka_messages import Outgoing
 from pettwin_pipeline.batches import OffsetRange, PartitionRange
-from pettwin_pipeline.errors import OffsetsMovedError
+from pettwin_pipeline.errors import LeaseLostError, OffsetsMovedError
 from pettwin_pipeline.settings import Settings
 from pettwin_pipeline.stack.embedded_broker import EmbeddedBroker
 
@@ -67,3 +67,12 @@ def test_a_part_of_what_was_not_committed_is_sent(client: Kafka) -> None:
     half = replace(RANGE, parts=(replace(first, end=first.start + 1),))
     assert commit_with_messages(client, half, "alerts", ONE, wholes=[RANGE]) is Committed.NOW
     assert alerts(client) == 1
+
+
+def test_who_lost_the_lane_sends_nothing(client: Kafka) -> None:
+    def renew() -> None:
+        raise LeaseLostError("somebody else holds the lane")
+
+    with pytest.raises(LeaseLostError):
+        commit_with_messages(client, RANGE, "alerts", ONE, renew=renew)
+    assert (alerts(client), client.committed("readings", range(4))) == (0, {})

@@ -165,3 +165,13 @@ def test_a_run_that_cannot_begin_leaves_the_lane_as_it_was(tmp_path: Path) -> No
             begun(ledger, record, "run-2")
         following = requested(ledger, (0, 10, 11))
         assert begun(ledger, following, "run-3").token == 2
+
+
+def test_a_lease_whose_range_was_asked_for_again_cannot_be_renewed(held: Held) -> None:
+    ledger, record, lease = held
+    ledger.renew(lease, NOW_S + 1, LEASE_S)
+    ledger.request_again(ledger.unfinished(TOPIC, EPOCH)[0], NOW_S + 2 * LEASE_S, "stopped")
+    with pytest.raises(LeaseLostError, match="ran out and its range was asked for again"):
+        ledger.renew(lease, NOW_S + 2 * LEASE_S, LEASE_S)
+    assert status(ledger, record) == ("requested", 2)
+    assert ledger.leases(TOPIC, EPOCH)[0].expires_s == NOW_S + 1 + LEASE_S

@@ -49,7 +49,16 @@ THIRD = [
     *calm("mia", 12, since_min=25),  # after a gap
     *racing("mia", 4, since_min=37),
 ]
-STREAMS = (MESSAGES, OTHERS, THIRD)
+SELDOM = [f"seldom-{n}" for n in range(6)]
+"""Pets of every partition that most batches do not touch."""
+STREAMS = [
+    [
+        *(one for pet in SELDOM for one in calm(f"{pet}-{partition}", 0.5)),
+        *messages,
+        *(one for pet in SELDOM for one in calm(f"{pet}-{partition}", 0.5, since_min=0.2)),
+    ]
+    for partition, messages in enumerate((MESSAGES, OTHERS, THIRD))
+]
 COUNTED = ("messages", "readings", "rejects", "scored", "late", "repeated", "alerts")
 
 
@@ -251,8 +260,8 @@ def test_the_batch_that_is_cut_has_something_of_everything(at_once: Come) -> Non
 @given(way=st.lists(legs, max_size=3))
 @example(
     way=[
-        Leg(upto=0.3, lanes=1, most=150, ticks=1, every=2),
-        Leg(upto=0.6, lanes=3, most=150, ticks=2, every=2, after="thin"),
+        Leg(upto=0.3, lanes=1, most=150, ticks=1, every=32),
+        Leg(upto=0.6, lanes=3, most=90, ticks=2, every=32, after="thin"),
         Leg(upto=0.8, lanes=4, most=400, ticks=1, every=2, after="compact"),
     ]
 )

@@ -50,6 +50,8 @@ VICTIMS: Final = {
 """How often each is killed, against the others."""
 PAUSE_S: Final = (1.0, 12.0)
 """Shortest and longest time between two kills."""
+LIFE_S: Final = 6.0
+"""About as long a run takes."""
 DRAIN_S: Final = 1800.0
 """A range that failed again and again waits for up to 5 minutes."""
 PARTITIONS: Final = 4
@@ -63,7 +65,7 @@ SETTINGS: Final = {
 SPEED: Final = 10
 """Of event time: pets have to fall ill within minutes."""
 FLEET: Final = (
-    *("simulate", "--pets", "60", "--speed", str(SPEED), "--noise", "3"),
+    *("simulate", "--pets", "40", "--speed", str(SPEED), "--noise", "3"),
     *("--ill-share", "0.3", "--courses", "20", "--onset", "0.4", "2"),
 )
 
@@ -109,6 +111,10 @@ class Soak:
     def kill_somebody(self) -> None:
         """Kill one process, or all of them; a supervisor is started again."""
         name = self._dice.choices(list(VICTIMS), list(VICTIMS.values()))[0]
+        if name == "a run worker":  # most of the time there is none
+            with suppress(AssertionError):
+                wait_for(lambda: bool(self._workers()))
+            time.sleep(self._dice.uniform(0, LIFE_S))
         killed = [pid for pid in self._pids(name) if _kill(pid)]
         if killed:
             self.kills[name] += 1

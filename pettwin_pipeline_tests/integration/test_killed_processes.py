@@ -4,6 +4,7 @@ In each lane three batches follow one another, each held at another step while t
 killed. An independent reader looks at what is there afterwards.
 """
 
+import json
 import os
 import signal
 import sys
@@ -41,7 +42,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the parent-death signal is Linux's"),
 ]
 
-PATIENCE_S: Final = 150.0
+PATIENCE_S: Final = 300.0
 LANES: Final = 4
 STEPS: Final = (
     "after the lane was taken",
@@ -227,8 +228,17 @@ def test_a_process_that_is_killed_at_any_step_of_a_batch_changes_nothing(
     assert stack.up.stop() == 0, stack.up.err
     wait_for(lambda: left_running(stack.folder) == [], PATIENCE_S)
     assert faults(seen(kafka, pipeline), undisturbed) == []
+    outcomes = pipeline.ledger.outcomes
+    assert outcomes.totals(topic)["messages"] == LANES * ROUNDS * BATCH
+    assert sum(outcomes.count_alerts().values()) == len(undisturbed.alerts)
 
 
 def all_done(pipeline: Pipeline) -> bool:
     records = pipeline.ledger.recent(pipeline.settings.kafka_topic, 99)
     return {one.status for one in records} == {"done"}
+
+
+def test_the_illnesses_of_the_undisturbed_run_are_told(undisturbed: Outcome) -> None:
+    told = [json.loads(one)["pet_id"] for one in undisturbed.alerts]
+    assert all(told.count(f"pet-{n}") >= ROUNDS for n in range(LANES)), "in every batch"
+    assert undisturbed.committed == dict.fromkeys(range(LANES), ROUNDS * BATCH)
