@@ -18,7 +18,10 @@ _LEAST_POINTS: Final = 3
 _HUBER: Final = 1.345
 _ROUNDS: Final = 20
 _LEAST_GROUPS: Final = 3
-_BASIC_SPAN: Final = 60
+_RECENT: Final = 60
+_RESIDUALS: Final = 240
+"""So many differences from the season tell how wide a band is."""
+_FOLLOWED: Final = 5
 _SEGMENT_PENALTY: Final = 3.0
 
 
@@ -38,26 +41,31 @@ class Band:
         return np.where(np.isnan(row) | np.isnan(self.upper), np.nan, wrong.astype(np.float64))
 
 
-def expected_band(
-    row: Floats, algorithm: str, bounds: float, interval_s: int, seasonality: str | None
+def expected_band(  # noqa: PLR0917 - those of the call, then the grid
+    row: Floats,
+    algorithm: str,
+    bounds: float,
+    interval_s: int,
+    seasonality: str | None,
+    first: int = 0,
 ) -> Band:
-    """A band of `bounds` deviations around what was to be expected at each point.
+    """A band of `bounds` deviations around what was to be expected at each point from `first` on.
 
     basic: a rolling median and its deviation, of the 60 points before. agile and robust: the same
     time of the seasons before; robust takes their median, agile follows their level.
     """
     season = SEASONS_S.get(seasonality or "weekly", 0) // interval_s
     if algorithm == "basic" or season < 1 or season >= len(row):
-        centre, width = _recent(row)
+        centre, width = _recent(row, first)
     else:
-        centre, width = _seasonal(row, season, follows=algorithm != "robust")
+        centre, width = _seasonal(row, season, first, follows=algorithm != "robust")
     return Band(centre - bounds * width, centre + bounds * width)
 
 
-def _recent(row: Floats) -> tuple[Floats, Floats]:
+def _recent(row: Floats, first: int) -> tuple[Floats, Floats]:
     centre, width = np.full((2, len(row)), np.nan)
-    for place in range(len(row)):
-        past = row[max(place - _BASIC_SPAN, 0) : place]
+    for place in range(first, len(row)):
+        past = row[max(place - _RECENT, 0) : place]
         past = past[~np.isnan(past)]
         if len(past) >= _LEAST_POINTS:
             centre[place] = np.median(past)
@@ -65,22 +73,20 @@ def _recent(row: Floats) -> tuple[Floats, Floats]:
     return centre, width
 
 
-def _seasonal(row: Floats, season: int, *, follows: bool) -> tuple[Floats, Floats]:
+def _seasonal(row: Floats, season: int, first: int, *, follows: bool) -> tuple[Floats, Floats]:
     centre, width = np.full((2, len(row)), np.nan)
     residuals = np.full(len(row), np.nan)
-    for place in range(season, len(row)):
+    for place in range(max(season, first - _RESIDUALS), len(row)):
         same = row[place % season : place : season]
         same = same[~np.isnan(same)]
         if not len(same):
             continue
-        centre[place] = np.median(same)
-        if follows:
-            before = residuals[max(place - 5, 0) : place]
-            drift = before[~np.isnan(before)]
-            centre[place] += float(np.median(drift)) if len(drift) else 0.0
-        residuals[place] = row[place] - np.median(same)
-        past = residuals[:place]
+        usual = float(np.median(same))
+        past = residuals[max(place - _RESIDUALS, 0) : place]
         past = past[~np.isnan(past)]
+        drift = float(np.median(past[-_FOLLOWED:])) if follows and len(past) else 0.0
+        centre[place] = usual + drift
+        residuals[place] = row[place] - usual
         if len(past) >= _LEAST_POINTS:
             width[place] = _deviation(past, float(np.median(past)))
     return centre, width
@@ -100,6 +106,9 @@ def outlying(values: Floats, algorithm: str, tolerance: float, percent: float) -
     their bucket than `tolerance` deviations. The scaled ones divide out the size of the values.
     """
     if len(values) < _LEAST_GROUPS:
+        return [False] * len(values)
+    values = values[:, ~np.isnan(values).all(axis=0)]
+    if not values.size:
         return [False] * len(values)
     kind = algorithm.lower()
     level = np.nanmedian(values, axis=0)

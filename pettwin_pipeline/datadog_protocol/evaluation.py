@@ -349,7 +349,7 @@ def anomaly_bands(call: Call, asked: Asked) -> tuple[Frame, list[algorithms.Band
     if wide.counting and _keyword(call, "count_default_zero", "true") == "true":
         values = defaulted(values, 0.0)
     bands = [
-        algorithms.expected_band(row, algorithm, bounds, asked.over.interval_s, season)
+        algorithms.expected_band(row, algorithm, bounds, asked.over.interval_s, season, before)
         for row in values
     ]
     cropped = [algorithms.Band(one.lower[before:], one.upper[before:]) for one in bands]

@@ -112,6 +112,15 @@ def _window_s(text: str | None) -> int | None:
     return span_s(text.removeprefix("last_")) if text else None
 
 
+def notified_group(group: tuple[str, ...], options: MonitorOptions) -> tuple[str, ...]:
+    """What of a group a notification is for: groups that come to the same are told together."""
+    if options.notify_by is None:
+        return group
+    if "*" in options.notify_by:
+        return ()
+    return tuple(tag for tag in group if tag.partition(":")[0] in options.notify_by)
+
+
 def evaluated_every_s(window_s: int) -> int:
     """How often a monitor looks: each minute under a day, 10 min under two, else 30 min."""
     if window_s < _DAY:

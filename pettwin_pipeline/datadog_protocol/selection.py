@@ -204,7 +204,7 @@ def _distribution(
         found = [one for row in sketches if (one := row[bucket]) is not None]
         if found:
             values[bucket] = _asked(query, merged(found))
-    if query.modifier("as_rate"):
+    if query.modifier("as_rate") and query.aggregator in {"count", "sum"}:
         values /= over.interval_s
     fill = query.modifier("fill")
     if fill is not None:

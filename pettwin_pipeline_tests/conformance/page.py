@@ -33,6 +33,8 @@ again: .venv/bin/python -m pettwin_pipeline_tests.conformance.page > docs/local-
 * What is made survives a restart (SQLite). Its ids, users and links are its own.
 * `datadog`, `datadog-api-client` and the Terraform provider are pointed at it by their address
   alone: `api_host`, `Configuration(host=...)`, `api_url`.
+* A query of a monitor that is refused says where it is wrong in the header `x-local-reason`, beside
+  Datadog's own words.
 * Bodies may be deflate, gzip or zstd. Too large ones are refused (413), without being kept.
 
 ## Its own plane

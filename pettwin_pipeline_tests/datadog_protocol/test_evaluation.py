@@ -177,6 +177,7 @@ def test_percentiles_of_distributions_come_from_merged_sketches() -> None:
     ]
     assert row("count:a{*}", points, over) == [100, NO]
     assert row("count:a{*}.as_rate()", points, over) == [10, NO]
+    assert row("max:a{*}.as_rate()", points, over) == [100, NO]
     assert row("count(v: v>90.5):a{*}", points, over) == [pytest.approx(10, abs=1), NO]
     assert rows("max:a{*} by {host}", points, over) == {
         ("host:x",): [50, NO],
@@ -497,6 +498,14 @@ def test_the_one_that_is_unlike_the_others_is_an_outlier(algorithm: str) -> None
     assert [group[0] for group, is_odd in zip(found.groups, odd, strict=True) if is_odd] == [
         "host:e"
     ]
+
+
+def test_groups_without_values_are_no_outliers() -> None:
+    points = [point for host in "abc" for point in gauge("x", [1], f"host:{host}")]
+    call = found_call(parse_metric("outliers(avg:x{*} by {host}, 'mad', 2)")[0], "outliers")
+    assert call is not None
+    for over in (Grid(0, 10, 9), Grid(500, 10, 9)):
+        assert outlying_groups(call, Asked(MemoryStore(points), over))[1] == [False] * 3
 
 
 def test_two_groups_have_no_outlier() -> None:

@@ -10,6 +10,7 @@ from pettwin_pipeline.datadog_protocol.monitor_options import (
     Thresholds,
     bucket_s,
     evaluated_every_s,
+    notified_group,
     options_of,
 )
 from pettwin_pipeline.datadog_protocol.monitor_states import (
@@ -379,6 +380,15 @@ def test_options_are_read_with_their_units() -> None:
     assert read.renotify_statuses == (ALERT, NO_DATA)
     assert (read.trigger_window_s, read.recovery_window_s) == (15 * MINUTE, HOUR)
     assert (read.evaluation_delay_s, read.notify_by) == (900, ("*",))
+
+
+@pytest.mark.parametrize(
+    ("notify_by", "told"),
+    [(None, ("env:p", "host:a")), (["env"], ("env:p",)), (["*"], ()), (["x"], ())],
+)
+def test_a_subset_of_the_tags_is_told(notify_by: list[str] | None, told: tuple[str, ...]) -> None:
+    chosen = options_of({"notify_by": notify_by})
+    assert notified_group(("env:p", "host:a"), chosen) == told
 
 
 @pytest.mark.parametrize(

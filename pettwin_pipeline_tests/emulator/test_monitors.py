@@ -266,3 +266,18 @@ def test_a_monitor_that_is_not_there_is_not_found(local: LocalDatadog, path: str
     for method, body in (("GET", None), ("PUT", {"name": "x"}), ("DELETE", None)):
         answer = ask(local, method, path, body)
         assert (answer.status, answer.errors) == (404, ["Monitor not found"])
+
+
+def test_where_a_query_is_wrong_is_told_beside_datadogs_words(local: LocalDatadog) -> None:
+    refused = create(local, "avg(last_5m):avg:a{*} by {host > 1")
+    assert refused.errors == [INVALID]
+    assert refused.headers["x-local-reason"].startswith("column ")
+    refused = create(local, "avg(last_5m):nosuchfunction(avg:a{*}) > 1")
+    assert refused.errors == [INVALID]
+
+
+def test_a_query_outside_the_grammar_is_refused_with_its_column(local: LocalDatadog) -> None:
+    answer = ask(local, "GET", "/api/v1/query?from=1&to=2&query=avg:a%7B*%7D%20%2B")
+    assert answer.status == 400
+    assert answer.errors[0].startswith("Error parsing query: \n unable to parse avg:a{*} +: ")
+    assert "(line 1, column " in answer.errors[0]

@@ -52,7 +52,7 @@ def test_an_event_is_posted_read_and_found(local: LocalDatadog) -> None:
         now_s = int(local.state.clock.now_s())
         assert len(whole(old.list_events(now_s - 60, now_s + 60, tags="env:prod")).events) == 1
         assert whole(old.list_events(now_s - 60, now_s + 60, tags="env:dev")).events == []
-        for query in ("deployed", "env:prod", "source:api AND host:h", "-env:dev", 'title:"Dep*"'):
+        for query in ("deployed", "env:prod", "source:api AND host:h", "-env:dev", "title:Dep*"):
             found = whole(api.search_events(body=search(query))).data
             assert [one.attributes.message for one in found] == ["all is well"], query
         assert whole(api.search_events(body=search("env:dev OR rolled"))).data == []
@@ -137,3 +137,8 @@ def test_a_secret_variable_is_never_told_again(local: LocalDatadog) -> None:
 def test_any_key_is_good(local: LocalDatadog) -> None:
     with typed(local) as client:
         assert whole(AuthenticationApi(client).validate()).valid is True
+
+
+def test_a_search_that_is_none_says_where(local: LocalDatadog) -> None:
+    with typed(local) as client, pytest.raises(ApiException, match="Query parsing error: column 1"):
+        EventsApi(client).search_events(body=search("(env:prod"))

@@ -92,8 +92,10 @@ def test_no_body_of_the_documented_form_makes_the_server_fail(
     method, path = operation.split()
     body = data.draw(of_types(TABLE["bodies"][operation], 0))
     for _ in range(path.count("{")):
-        part = data.draw(st.sampled_from([*existing(running), "1", "a.b"]))
+        parts = [*existing(running), "1", "a.b"]
+        part = parts[data.draw(st.integers(0, 99)) % len(parts)]
         path = re.sub(r"\{[^}]+\}", part, path, count=1)
     answer = ask(running, method, path, body)
     assert answer.status < 500, (path, body)
-    assert "errors" in answer.json if answer.status >= 400 else True
+    if answer.status >= 400:
+        assert "errors" in answer.json

@@ -86,8 +86,12 @@ def _type_of(scope: list[str]) -> int:
     return _OF_HOSTS if all(one.startswith("host:") for one in scope) else _OF_A_SCOPE
 
 
-def _create(state: State, call: Call) -> Answer:
-    body = _body(call)
+def new_downtime(state: State, told: Document) -> Document:
+    """Keep a downtime.
+
+    Raises:
+        Refusal: 400, or 404 for a monitor that is not there.
+    """
     now_s = int(state.clock.now_s())
     defaults = {
         "message": None,
@@ -101,7 +105,6 @@ def _create(state: State, call: Call) -> Answer:
         "notify_end_types": ["expired"],
         "disabled": False,
     }
-    told = {name: body[name] for name in _SETTABLE if body.get(name) is not None}
     made = {
         "id": state.dice.number(10),
         "org_id": ORG_ID,
@@ -116,7 +119,13 @@ def _create(state: State, call: Call) -> Answer:
     }
     document = {**_settled(state, {**defaults, **told}), **made}
     state.storage.put(V1, document["id"], document)
-    return Answer(_shown(state, document))
+    return document
+
+
+def _create(state: State, call: Call) -> Answer:
+    body = _body(call)
+    told = {name: body[name] for name in _SETTABLE if body.get(name) is not None}
+    return Answer(_shown(state, new_downtime(state, told)))
 
 
 def _shown(state: State, document: Document) -> Document:
@@ -152,7 +161,8 @@ def _update(state: State, call: Call) -> Answer:
     return Answer(_shown(state, changed))
 
 
-def _cancelled(state: State, document: Document) -> None:
+def cancel_downtime(state: State, document: Document) -> None:
+    """Cancel one, if it is not."""
     if document["canceled"] is None:
         now_s = int(state.clock.now_s())
         changed = {**document, "canceled": now_s, "modified": now_s, "disabled": True}
@@ -160,7 +170,7 @@ def _cancelled(state: State, document: Document) -> None:
 
 
 def _cancel(state: State, call: Call) -> Answer:
-    _cancelled(state, _find(state, call))
+    cancel_downtime(state, _find(state, call))
     return NO_CONTENT
 
 
@@ -174,7 +184,7 @@ def _cancel_by_scope(state: State, call: Call) -> Answer:
     if not found:
         raise not_found("Downtimes not found")
     for one in found:
-        _cancelled(state, one)
+        cancel_downtime(state, one)
     return Answer({"cancelled_ids": [one["id"] for one in found]})
 
 

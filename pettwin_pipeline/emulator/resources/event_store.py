@@ -9,9 +9,9 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from pettwin_pipeline.datadog_protocol.searching import Document as Found
 from pettwin_pipeline.emulator.clock import at, iso_z, parse_moment
 from pettwin_pipeline.emulator.refusals import bad_request
-from pettwin_pipeline.emulator.resources.search_words import Record
 from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.emulator.storage import Document
 
@@ -67,7 +67,7 @@ def rounded_id(event: Document) -> int:
     return int(Decimal(repr(float(event["id_str"]))))
 
 
-def record_of(event: Document) -> Record:
+def record_of(event: Document) -> Found:
     """What a search sees."""
     facts = {
         "source": event.get("source"),
@@ -78,10 +78,10 @@ def record_of(event: Document) -> Record:
         "title": event.get("title"),
         "aggregation_key": event.get("aggregation_key"),
     }
-    return Record(
+    return Found(
         text=f"{event['title']}\n{event['text']}",
-        tags=frozenset(tag.lower() for tag in event["tags"]),
-        facts={name: str(value) for name, value in facts.items() if value is not None},
+        tags=tuple(tag.lower() for tag in event["tags"]),
+        fields={name: str(value) for name, value in facts.items() if value is not None},
         attributes=event.get("attributes") or {},
     )
 

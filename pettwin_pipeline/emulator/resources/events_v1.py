@@ -9,6 +9,8 @@ from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.emulator.storage import Document
 
 OLDEST_S: Final = 18 * 3600
+NEWEST_S: Final = 365 * 86_400
+"""Ahead of now: not documented; it keeps times within what can be told."""
 _USUAL_PAGE: Final = 1_000
 _LONGEST_TEXT: Final = 4_000
 _STATUS: Final = {
@@ -26,6 +28,8 @@ def _create(state: State, call: Call) -> Answer:
     happened_s = int(now_s) if happened is None else int(happened)
     if happened_s < now_s - OLDEST_S:
         refuse("Event too far in the past")
+    if happened_s > now_s + NEWEST_S:
+        refuse("Event too far in the future")
     tags, host = [str(tag) for tag in body.get("tags") or ()], body.get("host")
     kept = keep_event(
         state,

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from pettwin_pipeline.datadog_protocol.searching import parse_search
 from pettwin_pipeline.emulator.clock import parse_moment
 from pettwin_pipeline.emulator.exchange import Answer, Call, Route
 from pettwin_pipeline.emulator.refusals import Refusal, bad_request, titled
@@ -17,11 +18,11 @@ from pettwin_pipeline.emulator.resources.event_store import (
     record_of,
     shown_v2,
 )
-from pettwin_pipeline.emulator.resources.events_v1 import OLDEST_S
-from pettwin_pipeline.emulator.resources.search_words import parse_search
+from pettwin_pipeline.emulator.resources.events_v1 import NEWEST_S, OLDEST_S
 from pettwin_pipeline.emulator.schema import check_body
 from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.emulator.storage import Document
+from pettwin_pipeline.errors import QuerySyntaxError
 
 _USUAL_PAGE: Final = 10
 _LARGEST_PAGE: Final = 1_000
@@ -65,6 +66,8 @@ def _happened_s(state: State, told: Any) -> float:
         happened_s = parse_moment(str(told)).timestamp()
     except ValueError:
         raise titled(400, "Bad Request", "timestamp is no time", with_status=True) from None
+    if happened_s > now_s + NEWEST_S:
+        raise titled(400, "Bad Request", "Event too far in the future", with_status=True)
     if happened_s < now_s - OLDEST_S:
         raise titled(400, "Bad Request", "Event too far in the past", with_status=True)
     return happened_s
@@ -108,7 +111,10 @@ def _found(
     ends = parse_instant(state, told.get("to"), "now")
     if begins > ends:
         raise _invalid("filter", "from is after to")
-    test = parse_search(told.get("query") or "*")
+    try:
+        test = parse_search(told.get("query") or "*")
+    except QuerySyntaxError as error:
+        raise bad_request(f"Query parsing error: {error}") from None
     found = [
         one
         for one in state.storage.all(KIND)

@@ -39,7 +39,7 @@ def _create(state: State, call: Call) -> Answer:
     if state.storage.has(KIND, name):
         raise Refusal(409, f"Metric tag configuration for {name} already exists")
     now = iso(state.clock.now())
-    attributes: Document = {"tags": told["tags"], "created_at": now, "modified_at": now}
+    attributes: Document = {"tags": [], "created_at": now, "modified_at": now}
     attributes["metric_type"] = kind = told["metric_type"]
     if kind == "distribution":
         attributes["include_percentiles"] = False

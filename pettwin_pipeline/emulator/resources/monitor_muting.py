@@ -7,10 +7,10 @@ at once are muted by a downtime for everything.
 from typing import Any, Final
 
 from pettwin_pipeline.emulator.exchange import NO_CONTENT, Answer, Call, Route
-from pettwin_pipeline.emulator.identity import ORG_ID, USER_ID
 from pettwin_pipeline.emulator.refusals import bad_request, refuse
 from pettwin_pipeline.emulator.resources import monitors
 from pettwin_pipeline.emulator.resources.downtime_matches import V1
+from pettwin_pipeline.emulator.resources.downtimes_v1 import cancel_downtime, new_downtime
 from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.emulator.storage import Document
 
@@ -62,34 +62,7 @@ def _for_everything(state: State) -> Document | None:
 
 def _mute_all(state: State, call: Call) -> Answer:
     del call
-    running, now_s = _for_everything(state), int(state.clock.now_s())
-    if running is None:
-        running = {
-            "id": state.dice.number(10),
-            "monitor_id": None,
-            "org_id": ORG_ID,
-            "start": now_s,
-            "end": None,
-            "canceled": None,
-            "created": now_s,
-            "modified": now_s,
-            "message": None,
-            "disabled": False,
-            "recurrence": None,
-            "timezone": "UTC",
-            "parent_id": None,
-            "child_id": None,
-            "creator_id": USER_ID,
-            "updater_id": None,
-            "downtime_type": 0,
-            "monitor_tags": ["*"],
-            "mute_first_recovery_notification": False,
-            "notify_end_states": ["alert", "no data", "warn"],
-            "notify_end_types": ["expired"],
-            "uuid": state.dice.uuid(),
-            "scope": ["*"],
-        }
-        state.storage.put(V1, running["id"], running)
+    running = _for_everything(state) or new_downtime(state, {"scope": ["*"]})
     return Answer({"active": True, **running})
 
 
@@ -97,8 +70,7 @@ def _unmute_all(state: State, call: Call) -> Answer:
     del call
     running = _for_everything(state)
     if running is not None:
-        ended = {**running, "canceled": int(state.clock.now_s()), "disabled": True}
-        state.storage.put(V1, running["id"], ended)
+        cancel_downtime(state, running)
     return NO_CONTENT
 
 

@@ -71,8 +71,9 @@ def _options(kind: str, query: str, told: Document) -> Document:
     if isinstance(options.get("escalation_message"), str):
         options["escalation_message"] = options["escalation_message"].strip()
     said_missing_data = options.get("on_missing_data") is not None
-    if kind in METRIC_KINDS and options.get("on_missing_data") == "default":
-        del options["on_missing_data"]
+    scheduled = kind in METRIC_KINDS and options.get("scheduling_options")
+    if scheduled and options.get("on_missing_data") == "default":
+        del options["on_missing_data"]  # recorded so; elsewhere Terraform counts on reading it back
     thresholds = _thresholds(kind, query, options.get("thresholds"))
     if thresholds is not None:
         options["thresholds"] = thresholds

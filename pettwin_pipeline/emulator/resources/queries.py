@@ -9,6 +9,7 @@ from pettwin_pipeline.emulator.exchange import Answer, Call, Route
 from pettwin_pipeline.emulator.refusals import refuse
 from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.emulator.storage import Document
+from pettwin_pipeline.errors import QuerySyntaxError
 
 RETENTION_S: Final = 5 * 365 * 86_400
 """Datadog keeps points for 15 months; here the store decides, and this only bounds the question."""
@@ -19,9 +20,25 @@ def _checked(state: State, call: Call) -> Document:
     begins, ends = attributes["from"], attributes["to"]
     if begins >= ends:
         refuse("Invalid time range: from must be before to")
+    for query in attributes["queries"]:
+        if query.get("data_source") == "metrics":
+            _check_metric_query(query["query"])
     if ends / 1000 < state.clock.now_s() - RETENTION_S:
         refuse("Queries ending outside the retention date are invalid")
     return attributes
+
+
+def _check_metric_query(query: str) -> None:
+    from pettwin_pipeline.datadog_protocol.parsing import parse_metric
+
+    try:
+        parse_metric(query)
+    except QuerySyntaxError as error:
+        rest = query[error.column - 1 :]
+        refuse(
+            f"Error parsing query: \n unable to parse {query}: {error.problem} at {rest!r} "
+            f"(line 1, column {error.column})."
+        )
 
 
 def _formulas(attributes: Document) -> list[str]:
@@ -51,6 +68,7 @@ def _query(state: State, call: Call) -> Answer:
     query = call.asked("query")
     if not query:
         refuse("The parameter 'query' is required")
+    _check_metric_query(query)
     if begins >= ends:
         refuse("Invalid time range: from must be before to")
     body: dict[str, Any] = {
