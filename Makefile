@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo dev test integration soak lint types bench format clean lock
+.PHONY: help demo dev test integration soak lint types bench bench-detection format clean lock
 
 help:  ## these words
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -42,6 +42,9 @@ types: .venv/installed  ## mypy, strict, tests too
 
 bench: .venv/installed .venv-peers/installed  ## the benchmarks: ratios within one run
 	@$(BIN)/python benchmarks/run.py
+
+bench-detection: .venv/installed  ## what the detector finds, and how fast: ten minutes
+	@$(BIN)/python benchmarks/detection.py
 
 format: .venv/installed  ## let ruff format
 	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format .

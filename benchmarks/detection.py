@@ -2,6 +2,7 @@
 
     python benchmarks/detection.py [sessions.csv]
 
+Prints everything that docs/detection.md quotes; the fleet and the series are in files of their own.
 Quality, on recorded heart beats of healthy dogs asleep: heart rate is the mean of the last 10 s on
 a grid of 2 s, a dog's sessions are joined, and one kind of episode a pass is put in every 30
 minutes. An episode counts as found when an alarm begins in it or within 60 s after. False alarms
@@ -20,6 +21,7 @@ import numpy as np
 import polars as pl
 
 from pettwin_pipeline.detection.baseline import Baselines, encode_baselines
+from pettwin_pipeline.detection.clinical import FloatArray
 from pettwin_pipeline.detection.scoring import score_batch
 from pettwin_pipeline.detection.screen import SEVERITIES
 from pettwin_pipeline.readings.heartbeats import parse_sessions, recorded_readings
@@ -45,20 +47,15 @@ def as_batch(readings: pl.DataFrame) -> pl.DataFrame:
 
 
 def level_alarms(readings: pl.DataFrame) -> dict[str, Alarms]:
-    """What our detector tells: episodes, every alert, and episodes that reach medium."""
-    told: dict[str, dict[str, list[int]]] = {"episodes": {}, "alerts": {}, "medium and up": {}}
-    seen: set[tuple[str, str]] = set()
+    """What our detector tells: each rise of each episode, and those of medium and up."""
+    told: dict[str, dict[str, list[int]]] = {"all that is told": {}, "medium and up": {}}
     for one in score_batch(as_batch(readings), Baselines.empty()).episodes:
-        if one.ended_ms is not None:
+        if one.ended_ms is not None or one.kind != "health":
             continue
-        names = {"alerts", "episodes"}
+        told["all that is told"].setdefault(one.pet_id, []).append(one.raised_ms)
         if SEVERITIES.index(one.severity) >= SEVERITIES.index("medium"):
-            names.add("medium and up")
-        for name in names:
-            if name == "alerts" or (one.episode_id, name) not in seen:
-                seen.add((one.episode_id, name))
-                told[name].setdefault(one.pet_id, []).append(one.raised_ms)
-    return {f"level, {name}": alarms for name, alarms in told.items()}
+            told["medium and up"].setdefault(one.pet_id, []).append(one.raised_ms)
+    return {f"this, {name}": alarms for name, alarms in told.items()}
 
 
 def z_alarms(readings: pl.DataFrame) -> dict[str, Alarms]:
@@ -82,6 +79,15 @@ def wilson(hits: int, total: int) -> tuple[float, float]:
     middle = share + z * z / (2 * total)
     half = z * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
     return (middle - half) / (1 + z * z / total), (middle + half) / (1 + z * z / total)
+
+
+def bootstrap(values: Sequence[float], statistic: Callable[[FloatArray], object]) -> str:
+    """The 95 % interval of a statistic of some values, by drawing them again."""
+    dice = np.random.default_rng(1)
+    many = np.asarray(values, np.float64)
+    draws = [statistic(dice.choice(many, len(many))) for _ in range(1000)]
+    low, high = np.percentile(np.array(draws, np.float64), [2.5, 97.5])
+    return f"{low:.2f} {high:.2f}"
 
 
 def print_quality(title: str, readings: pl.DataFrame) -> None:
@@ -120,19 +126,19 @@ def _end_ms(end_ms: int | None) -> int:
     return end_ms + GRACE_MS
 
 
-def print_day_of_illness(readings: pl.DataFrame) -> None:
-    """Episodes told, and share of time flagged, while an illness lasts: dogs of over 2.5 hours.
+def print_days_of_illness(readings: pl.DataFrame) -> None:
+    """Share of time flagged, and what is told, while an illness lasts: dogs of over 2.5 hours.
 
-    A dog's recording is repeated for a day after itself; only the repetitions are ill.
+    A dog's recording is repeated after itself for two days; only the repetitions are ill.
     """
-    print("\na day of illness after hours of health: share flagged, episodes and alerts a day")
+    print("\ntwo days of illness after hours of health: share flagged, told a day")
     for factor in (1.0, 1.25, 1.4, 0.6):
-        flagged, episodes, alerts, dogs = 0.0, 0.0, 0.0, 0
+        flagged, second, alerts, dogs = 0.0, 0.0, 0.0, 0
         for part in readings.partition_by("pet_id"):
             length = int(part["time_ms"].max()) - START_MS + 10_000  # type: ignore[arg-type]
             if length < 2.5 * HOUR_MS:
                 continue
-            times = 1 + 24 * HOUR_MS // length
+            times = 1 + 48 * HOUR_MS // length
             later = [
                 part.with_columns(
                     pl.col("time_ms") + turn * length,
@@ -144,16 +150,18 @@ def print_day_of_illness(readings: pl.DataFrame) -> None:
             begin_ms = START_MS + length
             ill = scored.scores.filter(pl.col("time_ms") >= begin_ms)
             flagged += float(ill["flagged"].sum()) / len(ill)
+            late = ill.filter(pl.col("time_ms") >= begin_ms + 24 * HOUR_MS)
+            second += float(late["flagged"].sum()) / len(late)
             told = [
-                one for one in scored.episodes if one.ended_ms is None and one.raised_ms > begin_ms
+                one
+                for one in scored.episodes
+                if one.ended_ms is None and one.kind == "health" and one.raised_ms > begin_ms
             ]
-            days = (times - 1) * length / (24 * HOUR_MS)
-            episodes += len({one.episode_id for one in told}) / days
-            alerts += len(told) / days
+            alerts += len(told) / ((times - 1) * length / (24 * HOUR_MS))
             dogs += 1
         print(
-            f"x{factor:<5} flagged {flagged / dogs:.2f}, episodes {episodes / dogs:5.1f}, "
-            f"alerts {alerts / dogs:5.1f}   ({dogs} dogs)"
+            f"x{factor:<5} flagged {flagged / dogs:.2f}, on the second day {second / dogs:.2f}, "
+            f"told {alerts / dogs:5.1f} a day   ({dogs} dogs)"
         )
 
 
@@ -215,9 +223,14 @@ def main() -> None:
         print_quality("all dogs", readings)
         print_quality("even numbers (settings were chosen here)", readings.filter(number % 2 == 0))
         print_quality("odd numbers (settings are judged here)", readings.filter(number % 2 == 1))
-        print_day_of_illness(readings)
+        print_days_of_illness(readings)
     else:
         print(f"no recordings at {path}: quality is not measured")
+    from detection_fleet import print_fleet
+    from detection_series import print_series
+
+    print_fleet(pets=60, days=4.0, seed=901)
+    print_series()
     print_speed()
 
 

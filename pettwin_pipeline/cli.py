@@ -223,17 +223,48 @@ def replay(
 ) -> None:
     """Publish recorded sessions, or files of your own, as readings."""
     from pettwin_pipeline.commands import replay as command
+    from pettwin_pipeline.commands.user_files import parse_mapping
 
     plan = command.Plan(
         files=tuple(files or ()),
         file_format=file_format,
-        mapping=command.parse_mapping(columns),
+        mapping=parse_mapping(columns),
         pet_id=pet_id,
         episodes=episodes,
         speed=speed,
         keep_times=keep_times,
     )
     command.run(plan, typer.echo)
+
+
+@app.command()
+def backtest(
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT...", help="CSV, NDJSON, Parquet or heart beats.")
+    ],
+    *,
+    out: Annotated[
+        str,
+        typer.Option(help="Folder of the results; of several inputs, each in a folder inside it."),
+    ],
+    signal: Annotated[
+        Literal["vitals", "generic"],
+        typer.Option(help="vitals: the signals of a pet. generic: a column `value` of anything."),
+    ] = "vitals",
+    columns: Annotated[
+        str,
+        typer.Option("--map", help="Our field = their column: heart_rate=bpm,pet_id=dog,..."),
+    ] = "",
+    pet_id: Annotated[
+        str | None, typer.Option(help="The pet, where a file has no column for it.")
+    ] = None,
+) -> None:
+    """Run the detection of the stream over files of your own: scores, episodes, a picture."""
+    from pettwin_pipeline.commands import backtest as command
+    from pettwin_pipeline.commands.user_files import parse_mapping
+
+    plan = command.Plan(tuple(inputs), out, signal, parse_mapping(columns), pet_id)
+    raise typer.Exit(command.run(plan, typer.echo))
 
 
 @app.command()

@@ -18,8 +18,9 @@ from pettwin_pipeline.adapters.kafka_messages import Outgoing
 from pettwin_pipeline.commands.progress import Progress
 from pettwin_pipeline.commands.sending import Sender
 from pettwin_pipeline.commands.simulate import label_messages, refuse_too_long
+from pettwin_pipeline.commands.user_files import first_line, kind_of, one_line
 from pettwin_pipeline.detection.slots import SLOT_MS
-from pettwin_pipeline.errors import InputFileError, SettingsError
+from pettwin_pipeline.errors import InputFileError
 from pettwin_pipeline.readings.encode import encode_readings
 from pettwin_pipeline.readings.heartbeats import parse_sessions, recorded_readings
 from pettwin_pipeline.readings.injections import inject_every
@@ -33,10 +34,6 @@ CHUNK: Final = 500
 """Rows that are sent together at most."""
 PACE_S: Final = 0.5
 """Seconds of the clock whose rows are sent together where there is a pace."""
-HEAD_BYTES: Final = 65536
-"""Of a file that are looked at to say what it is."""
-SHOWN_LETTERS: Final = 500
-"""Of an error: a file may have anything for its columns."""
 SHOWN_PROBLEMS: Final = 5
 EPISODE_EVERY_S: Final = 1800
 
@@ -84,18 +81,6 @@ class Recording:
     problems: tuple[RowProblem, ...] = ()
     bad_rows: int = 0
     labels: tuple[Label, ...] = ()
-
-
-def parse_mapping(text: str) -> tuple[tuple[str, str], ...]:
-    """`heart_rate=bpm,pet_id=dog` as pairs.
-
-    Raises:
-        SettingsError: a part has no `=`.
-    """
-    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
-    if wrong := [name for name, sign, column in pairs if not (sign and name and column)]:
-        raise SettingsError(f"--map {wrong[0]}: allowed is our_field=their_column, comma separated")
-    return tuple((name.strip(), column.strip()) for name, _, column in pairs)
 
 
 def run(plan: Plan, say: Callable[[str], None]) -> None:
@@ -216,8 +201,8 @@ def _open(plan: Plan, path: str) -> Recording:
         InputFileError: it cannot be read, or holds no reading.
     """
     try:
-        first = _first_line(path)
-        kind = _kind(path, first) if plan.file_format == "auto" else plan.file_format
+        first = first_line(path)
+        kind = kind_of(path, first) if plan.file_format == "auto" else plan.file_format
         _refuse_unused(plan, kind)
         if kind != "heartbeats":
             return _of_table(plan, path, kind)
@@ -226,30 +211,7 @@ def _open(plan: Plan, path: str) -> Recording:
     except OSError as error:
         raise InputFileError(f"{path}: {error.strerror or error}") from None
     except (InputFileError, csv.Error) as error:
-        raise InputFileError(f"{path}: {_one_line(str(error))}") from None
-
-
-def _first_line(path: str) -> str:
-    """The first line of a file, or its beginning.
-
-    Raises:
-        InputFileError: it is no text, or cannot be read twice.
-    """
-    with Path(path).open("rb") as file:
-        if not file.seekable():
-            raise InputFileError("cannot be read twice: save it to a file first")
-        head = file.read(HEAD_BYTES)
-    if b"\0" in head:
-        raise InputFileError("not a text in UTF-8")
-    return head.decode("utf-8-sig", errors="replace").partition("\n")[0]
-
-
-def _kind(path: str, first: str) -> str:
-    if "beat_times_s" in first:
-        return "heartbeats"
-    if Path(path).suffix.lower() in {".ndjson", ".jsonl", ".json"} or first.startswith("{"):
-        return "ndjson"
-    return "csv"
+        raise InputFileError(f"{path}: {one_line(str(error))}") from None
 
 
 def _refuse_unused(plan: Plan, kind: str) -> None:
@@ -257,11 +219,6 @@ def _refuse_unused(plan: Plan, kind: str) -> None:
         raise InputFileError("recorded heart beats name their pets: no --map, no --pet-id")
     if kind != "heartbeats" and plan.episodes:
         raise InputFileError(f"--episodes is for recorded heart beats, and this is {kind}")
-
-
-def _one_line(text: str) -> str:
-    shown = text if len(text) <= SHOWN_LETTERS else f"{text[:SHOWN_LETTERS]}..."
-    return "".join(letter if letter.isprintable() else "?" for letter in shown)
 
 
 def _of_table(plan: Plan, path: str, kind: str) -> Recording:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pettwin_pipeline.adapters.ledger_records import RangeRecord
     from pettwin_pipeline.batches import OffsetRange
 
-SCORES: Final = ("status", "score", "flagged")
+SCORES: Final = ("status", "score", "flagged", "severity")
 """The columns that scoring adds to those of a reading."""
 BATCH_FILES: Final[Sequence[tuple[str, str]]] = (
     ("readings", "parquet"),

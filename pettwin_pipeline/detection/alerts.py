@@ -50,6 +50,7 @@ _LOOK: Final = {
     "cat": "whether {pet} breathes with an open mouth, hides or does not eat",
     "other": "how {pet} breathes and moves, and whether {pet} eats",
 }
+_LOOK_AT_LEGS: Final = "whether {pet} spares a leg, gets up stiffly or does not want to jump"
 _DO: Final[dict[str, str]] = {
     "low": "There is nothing to do now; we keep watching.",
     "medium": "Please look at {pet} when you can: {look}. We keep watching.",
@@ -106,12 +107,15 @@ def _alert(one: Episode, verdict: Verdict) -> Alert:
 def _owner_message(one: Episode, severity: str) -> str:
     """In plain words, on one line, whatever the pet is called."""
     pet, species = printable(one.pet_id), one.species if one.species != "other" else "pet"
+    look = _LOOK[one.species].format(pet=pet)
+    what_to_do = _DO[severity].format(pet=pet, look=look)
+    if one.signal == "gait_symmetry":
+        walk = _DO[severity].format(pet=pet, look=_LOOK_AT_LEGS.format(pet=pet))
+        return f"{pet} has been walking less evenly than usual. {walk} {DISCLAIMER}"
     is_own = abs(one.median_bpm / one.level_bpm - 1) >= OWN_SHARE
     how = _UNUSUAL[one.direction] if is_own else _FOR_SPECIES[one.direction].format(species=species)
     rest = " while at rest" if one.is_still else ""
     rates = f"about {one.median_bpm:.0f} beats a minute, usually about {one.level_bpm:.0f}"
-    look = _LOOK[one.species].format(pet=pet)
-    what_to_do = _DO[severity].format(pet=pet, look=look)
     return f"{pet}'s heart has been beating {how}{rest}: {rates}. {what_to_do} {DISCLAIMER}"
 
 

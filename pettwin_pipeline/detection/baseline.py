@@ -1,7 +1,7 @@
 """What is normal for one pet, and what is remembered of its last minutes: the state of the screen.
 
-One fixed-size record a pet, so that a million pets are one array. The record holds the open slot,
-the ring of slot means at rest, the slow levels, and the episodes that are going on. Knows how it is
+One fixed-size record a pet, so that a million pets are one array. The record holds the open slot
+and block, the ring of slot means at rest, levels, averages, and what is going on. Knows how it is
 kept as bytes; the rules that move it are in `slots`, `screen` and `alarms`.
 """
 
@@ -17,17 +17,21 @@ from pettwin_pipeline.detection.clinical import UNSAID, USUAL
 from pettwin_pipeline.errors import UnknownFormatError
 from pettwin_pipeline.readings.schema import SIZES
 
-BASELINE_FORMAT: Final = 1
+BASELINE_FORMAT: Final = 2
 NEVER: Final = -(2**62)
 """A slot before all slots."""
 RING: Final = 24
 """Slots that the medians look back on: 4 minutes."""
 PRIOR_WEIGHT: Final = 24
 """Slots that the usual heart rate of the species counts for."""
-DIRECTIONS: Final = ("high", "low")
+USUAL_GAIT: Final = 0.96
 
-LEARNT: Final = ("level", "weight")
-"""The fields that were learnt over days; the others are about the last minutes."""
+LEARNT: Final = (
+    *("level", "weight"),
+    *("week", "week_n", "week_spread", "week_spread_n"),
+    *("gait", "gait_n"),
+)
+"""The fields that were learnt over days; the others are about the last minutes and hours."""
 
 StateArray = npt.NDArray[Any]
 IndexArray = npt.NDArray[np.int64]
@@ -38,7 +42,7 @@ STATE: Final = np.dtype(
         ("size", "<u1"),  # index into SIZES
         ("last_ms", "<i8"),  # latest event time seen
         ("slot", "<i8"),  # the open slot; NEVER before the first reading
-        ("sums", "<i8", (6,)),  # of the open slot, see slots.SIGNAL_SCALES: sum and count of each
+        ("sums", "<i8", (14,)),  # of the open slot, see slots.SUMMED
         ("said", "<u1"),  # of the open slot, see clinical.profile_codes
         ("ring", "<f4", (RING,)),  # means of log(bpm) of slots at rest, newest last
         ("ring_awake", "<u4"),  # which of them were awake, newest in the lowest bit
@@ -49,14 +53,46 @@ STATE: Final = np.dtype(
         ("weight", "<i4", (2,)),  # slots that each of them counts for
         ("frozen", "<i4"),  # slots since the levels stopped learning
         ("alarm", "?", (4,)),  # fast high, fast low, slow high, slow low
-        ("going", "?", (2,)),  # an episode in this direction is going on
-        ("started", "<i8", (2,)),  # its first slot
-        ("last_up", "<i8", (2,)),  # the last slot of it with an alarm
-        ("quiet", "<u1", (2,)),  # slots judged since then
-        ("severity", "<u1", (2,)),  # told so far
-        ("peak", "<f4", (2,)),
+        ("heard", "?"),  # a heart rate has ever come
+        ("missing", "<f4"),  # share of readings without one, over the last minutes
+        ("stuck", "<u1"),  # slots in which it stood still while the pet moved
+        ("same", "<i8"),  # heart rate and activity of the last slot
+        ("moved", "<f8"),
+        ("block", "<i8"),  # the open block; NEVER before the first slot
+        ("block_sums", "<i8", (20,)),  # see blocks.FIELDS
+        ("block_low", "<i8"),  # lowest and highest heart rate of the open block
+        ("block_high", "<i8"),
+        ("active_before", "<u1"),  # active slots of the last block
+        ("week", "<f8", (2,)),  # level of the last 7 days: asleep, lying awake
+        ("week_n", "<u2", (2,)),  # blocks that each of them counts for
+        ("week_spread", "<f4", (2,)),  # level of the log spread from beat to beat
+        ("week_spread_n", "<u2", (2,)),
+        ("average", "<f4", (3,)),  # of deviations over the windows of trend
+        ("average_spread", "<f4", (3,)),
+        ("trend_n", "<u1"),  # blocks that they count for
+        ("trend_level", "<f4"),  # what was normal in the last block at rest
+        ("trend_frozen", "<u2"),  # blocks since the week stopped learning
+        ("trend_window", "<u1"),  # which of the windows says most
+        ("gait", "<f4"),  # level of gait_symmetry while moving
+        ("gait_n", "<u2"),
+        ("gait_average", "<f4"),
+        ("walked", "?"),  # in the last block
+        ("trend", "<f4", (3,)),  # evidence over threshold: high, low, limp
+        ("trend_up", "?", (3,)),
+        ("fault", "?", (6,)),  # going on, see sensors.FAULTS
+        ("fault_since", "<i8", (6,)),  # its first block
+        ("fault_last", "<i8", (6,)),  # the last block with it
+        ("fault_run", "<u1", (6,)),
+        ("fault_calm", "<u1", (6,)),
+        ("going", "?", (3,)),  # an episode is going on: heart high, heart low, limp
+        ("started", "<i8", (3,)),  # its first slot
+        ("last_up", "<i8", (3,)),  # the last slot of it with an alarm
+        ("quiet", "<u1", (3,)),  # slots judged since then
+        ("weak", "<u1", (2,)),  # slots judged since the heart was more than a little off
+        ("severity", "<u1", (3,)),  # told so far
+        ("peak", "<f4", (3,)),
         ("score", "<f4"),  # after the last closed slot
-        ("flagged", "?"),
+        ("worst", "<u1"),  # severity of what is going on, an index into SEVERITIES; 0: nothing
     ]
 )
 
@@ -111,8 +147,10 @@ def _indices(rows: pl.Series) -> IndexArray:
 def fresh_states(count: int) -> StateArray:
     """States of pets of which nothing is known."""
     states = np.zeros(count, STATE)
-    for name in ("last_ms", "slot", "ring_slot", "active_until", "started", "last_up"):
+    for name in ("last_ms", "slot", "ring_slot", "active_until", "started", "last_up", "block"):
         states[name] = NEVER
+    states["block_low"], states["block_high"] = 2**62, -1
+    states["same"], states["gait"] = -1, USUAL_GAIT
     states["species"], states["size"] = divmod(UNSAID, len(SIZES))
     states["said"] = UNSAID
     states["level"] = USUAL[-1, -1]

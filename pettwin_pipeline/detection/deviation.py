@@ -14,11 +14,12 @@ import numpy as np
 
 from pettwin_pipeline.detection import clinical
 from pettwin_pipeline.detection.baseline import PRIOR_WEIGHT, RING, IndexArray, StateArray
+from pettwin_pipeline.detection.blocks import ACTIVE_ABOVE, ASLEEP_ABOVE, asleep_and_lying
 from pettwin_pipeline.detection.clinical import CodeArray, FloatArray
 from pettwin_pipeline.detection.slots import BoolArray, ClosedSlots
 from pettwin_pipeline.readings.schema import SIZES
 
-THRESHOLDS: Final = np.array([0.40, -0.28, 0.185, -0.28])
+THRESHOLDS: Final = np.array([0.40, -0.28, 0.175, -0.28])
 """Deviations that alarm: fast high, fast low, slow high, slow low. Tuned on dogs asleep."""
 CALM_BELOW: Final = 0.85  # of the threshold: an alarm closes there, a level learns there
 FAST: Final = 12
@@ -28,9 +29,11 @@ MEMORY: Final = 8640  # slots: a level looks back on a day at rest
 WARM: Final = 60  # slots that a level learns before anything is held against it
 MAX_FROZEN: Final = 8640  # slots after which a level learns although an alarm is up
 GAP: Final = 30  # slots without a value at rest after which the medians begin anew
-ACTIVE_ABOVE: Final = 20.0  # activity_score of a pet that is not at rest
 RECOVERY: Final = 18  # slots after exercise that are not judged
-ASLEEP_ABOVE: Final = 0.85  # sleep_quality
+CONTACT_MEMORY: Final = 12  # slots
+POOR_CONTACT: Final = 0.2  # share of readings without a heart rate above which none is judged
+STUCK_FROM: Final = 6
+"""Slots after which a heart rate that stands still, while the pet does not, is none."""
 
 _NEWEST_LAST: Final = np.arange(RING - 1, -1, -1, dtype=np.uint32)
 _FAST_BITS: Final = np.uint32(2**FAST - 1)
@@ -49,6 +52,8 @@ class Deviation:
         slow: the same over the whole ring.
         ratios: deviation over threshold, limits included, shape (n, 4); 0 where not judged.
         median: median of the rate itself over the last FAST slots, shape (n,).
+        long_median: the same over the whole ring.
+        is_warm: whether the level is known well enough to hold anything against it.
         limits: of species, size and posture: low, high, shape (n, 2).
     """
 
@@ -60,6 +65,8 @@ class Deviation:
     slow: FloatArray
     ratios: FloatArray
     median: FloatArray
+    long_median: FloatArray
+    is_warm: BoolArray
     limits: FloatArray
 
 
@@ -76,11 +83,11 @@ def deviate(one: StateArray, closed: ClosedSlots, which: IndexArray) -> Deviatio
     _note_profile(one, closed.said[which])
     active = activity >= ACTIVE_ABOVE  # false for NaN: a collar that does not say is at rest
     one["active_until"] = np.where(active, slot + RECOVERY, one["active_until"])
-    judged = ~np.isnan(log_bpm) & (slot > one["active_until"])
-    awake = (stillness < ASLEEP_ABOVE).astype(np.int64)  # 0 for NaN: one level for everything
+    judged = ~np.isnan(log_bpm) & (slot > one["active_until"]) & _is_trusted(one, closed, which)
+    awake = (~asleep_and_lying(stillness, activity)[0]).astype(np.int64)
     silent = slot - one["ring_slot"]
     _push(one, slot, log_bpm, awake, judged)
-    fast, slow, median = _medians(one)
+    fast, slow, median, long_median = _medians(one)
     ratios = np.stack([fast, fast, slow, slow], axis=1) / THRESHOLDS
     is_warm = one["weight"][np.arange(len(one)), awake] >= PRIOR_WEIGHT + WARM
     ratios = np.where(is_warm[:, None] & ~np.isnan(ratios), ratios, 0.0)
@@ -91,8 +98,32 @@ def deviate(one: StateArray, closed: ClosedSlots, which: IndexArray) -> Deviatio
     may = judged & (~np.isnan(slow) | ~is_warm)  # not before it is known whether all is well
     _learn(one, log_bpm, awake, learns=_thaw(one, may, ratios), clips=is_warm)
     return Deviation(
-        slot, judged, silent, judged & ~np.isnan(activity), fast, slow, ratios, median, limits
+        slot=slot,
+        judged=judged,
+        silent=silent,
+        is_still=judged & ~np.isnan(activity),
+        fast=fast,
+        slow=slow,
+        ratios=ratios,
+        median=median,
+        long_median=long_median,
+        is_warm=is_warm,
+        limits=limits,
     )
+
+
+def _is_trusted(one: StateArray, closed: ClosedSlots, which: IndexArray) -> BoolArray:
+    """Whether the collar lies well: heart rates come, and do not stand still."""
+    hearts, same, activity = closed.hearts[which], closed.same[which], closed.activity[which]
+    one["heard"] |= hearts > 0
+    lost = 1 - hearts / np.maximum(closed.readings[which], 1)
+    one["missing"] += np.where(one["heard"], (lost - one["missing"]) / CONTACT_MEMORY, 0.0)
+    still = (same >= 0) & (same == one["same"]) & (activity != one["moved"])
+    still &= ~np.isnan(activity)
+    one["stuck"] = np.where(still, np.minimum(one["stuck"] + 1, 200), 0)
+    one["same"], one["moved"] = same, activity
+    trusted: BoolArray = (one["missing"] < POOR_CONTACT) & (one["stuck"] < STUCK_FROM)
+    return trusted
 
 
 def _note_profile(one: StateArray, said: CodeArray) -> None:
@@ -121,8 +152,8 @@ def _push(
     one["ring_slot"] = np.where(judged, slot, one["ring_slot"])
 
 
-def _medians(one: StateArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Fast and slow median of the deviation, fast median of the rate."""
+def _medians(one: StateArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Fast and slow median of the deviation, fast and slow median of the rate."""
     ring = one["ring"].astype(np.float64)
     was_awake = (one["ring_awake"][:, None] >> _NEWEST_LAST) & np.uint32(1) == 1
     away = ring - np.where(was_awake, one["level"][:, 1:], one["level"][:, :1])
@@ -131,6 +162,7 @@ def _medians(one: StateArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         np.where(has_fast, _median(away[:, -FAST:]), np.nan),
         np.where(has_slow, _median(away), np.nan),
         np.where(has_fast, _median(ring[:, -FAST:]), np.nan),
+        np.where(has_slow, _median(ring), np.nan),
     )
 
 
@@ -154,7 +186,7 @@ def _limits(one: StateArray, stillness: FloatArray) -> FloatArray:
 
 def _thaw(one: StateArray, may: BoolArray, ratios: FloatArray) -> BoolArray:
     """Who learns from this slot: levels are frozen while something is wrong, for a day at most."""
-    is_calm = ratios.max(axis=1) < CALM_BELOW
+    is_calm = (ratios.max(axis=1) < CALM_BELOW) & ~one["going"][:, :2].any(axis=1)
     one["frozen"] = np.where(may, np.where(is_calm, 0, one["frozen"] + 1), one["frozen"])
     learns: BoolArray = may & ((one["frozen"] == 0) | (one["frozen"] > MAX_FROZEN))
     return learns

@@ -1,9 +1,9 @@
 """Episodes: a suspicion with a beginning and an end, with an id that never depends on batches.
 
 Turns the screen's changes into values that leave the detector. An episode's id is made of the pet,
-its partition, the direction, its first slot and the detector's version: the same readings give the
-same id however often and in whatever batches they are scored. Knows nothing of alerts, verdicts or
-files.
+its partition, the signal and direction, its first slot and the detector's version: the same
+readings give the same id however often and in whatever batches they are scored. Knows nothing of
+alerts, verdicts or files.
 """
 
 import hashlib
@@ -14,8 +14,14 @@ from typing import Final, Literal
 
 import msgspec
 
-from pettwin_pipeline.detection.baseline import DIRECTIONS
-from pettwin_pipeline.detection.screen import DETECTOR_VERSION, SEVERITIES, Change
+from pettwin_pipeline.detection.reasons import render_reason
+from pettwin_pipeline.detection.screen import (
+    CHANNELS,
+    DETECTOR_VERSION,
+    HEALTH,
+    SEVERITIES,
+    Change,
+)
 from pettwin_pipeline.detection.slots import SLOT_MS
 from pettwin_pipeline.readings.schema import SPECIES
 
@@ -28,8 +34,10 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     episode_id: str
     pet_id: str
     species: str
-    kind: Literal["health"] = "health"
+    kind: Literal["health", "sensor"] = "health"
     signal: str = "heart_rate"
+    signals: tuple[str, ...] = ("heart_rate",)
+    """All that speak for it, the first is `signal`."""
     direction: str
     severity: Severity
     partition: int
@@ -64,15 +72,21 @@ class Place:
 def name_episode(change: Change, place: Place) -> Episode:
     """The episode of a change of the screen."""
     started_ms = change.started * SLOT_MS
-    direction = DIRECTIONS[change.direction]
+    signal, direction = CHANNELS[change.channel]
+    is_health = change.channel < len(HEALTH)
+    is_heart = is_health and signal == "heart_rate"
     return Episode(
         # A pet has one baseline in each partition that its readings come to: one, where they are
         # keyed by pet. Where they are not, the same illness may be found twice.
         episode_id=make_id(
-            *(place.pet_id, str(place.partition), direction, str(started_ms), DETECTOR_VERSION)
+            *(place.pet_id, str(place.partition), signal, direction, str(started_ms)),
+            DETECTOR_VERSION,
         ),
         pet_id=place.pet_id,
         species=SPECIES[change.species],
+        kind="health" if is_health else "sensor",
+        signal=signal,
+        signals=(signal, "gait_symmetry") if change.is_limping else (signal,),
         direction=direction,
         severity=SEVERITIES[change.severity],  # type: ignore[arg-type]
         partition=place.partition,
@@ -81,10 +95,10 @@ def name_episode(change: Change, place: Place) -> Episode:
         started_ms=started_ms,
         ended_ms=None if change.ended is None else (change.ended + 1) * SLOT_MS,
         peak=round(change.peak, 3),
-        median_bpm=round(change.median_bpm, 1),
-        level_bpm=round(change.level_bpm, 1),
+        median_bpm=round(change.median, 1) if is_heart else 0.0,
+        level_bpm=round(change.level, 1) if is_heart else 0.0,
         is_still=change.is_still,
-        reason=_reason(change),
+        reason=render_reason(change),
         recent_bpm=tuple(round(math.exp(value), 1) for value in change.recent_log_bpm),
         detector_version=DETECTOR_VERSION,
     )
@@ -95,42 +109,6 @@ def make_id(*parts: str) -> str:
     text = "\x1f".join(parts)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
-
-_RELATION: Final = ("above", "below")
-
-
-def _reason(change: Change) -> str:
-    """For example: heart rate 41 % above this pet's resting level (88 against 62 bpm) for 6 min."""
-    side = _RELATION[change.direction]
-    if change.ended is not None:
-        lasted = _duration(change.ended + 1 - change.started)
-        return f"ended: heart rate was {side} this pet's resting level for {lasted}"
-    share = (change.median_bpm / change.level_bpm - 1) * 100
-    text = (
-        f"heart rate {_compare(share)} this pet's resting level "
-        f"({change.median_bpm:.0f} against {change.level_bpm:.0f} bpm) "
-        f"for {_duration(change.slot + 1 - change.started)}"
-    )
-    if change.is_still:
-        text += ", not moving"
-    if change.limit_bpm is not None:
-        species = SPECIES[change.species]
-        kind = "" if species == "other" else f" for a {species} at rest"
-        text += f"; {side} the limit of {change.limit_bpm:.0f} bpm{kind}"
-    return text
-
-
-def _compare(share: float) -> str:
-    percent = round(abs(share))
-    return f"{percent} % {'above' if share > 0 else 'below'}" if percent else "at"
-
-
-def _duration(slots: int) -> str:
-    seconds = slots * SLOT_MS // 1000
-    return f"{seconds} s" if seconds < _MINUTES_FROM_S else f"{seconds // 60} min"
-
-
-_MINUTES_FROM_S: Final = 120
 
 EPISODES_DECODER: Final = msgspec.json.Decoder(list[Episode])
 

@@ -14,7 +14,7 @@ import polars as pl
 from pettwin_pipeline.detection.baseline import Baselines, StateArray
 from pettwin_pipeline.detection.clinical import CodeArray
 from pettwin_pipeline.detection.episodes import Episode, Place, name_episode
-from pettwin_pipeline.detection.screen import Change, screen
+from pettwin_pipeline.detection.screen import SEVERITIES, Change, screen
 from pettwin_pipeline.detection.slots import STATUSES, cut_into_slots
 
 
@@ -25,8 +25,9 @@ class Scored:
     Attributes:
         scores: one row a reading, in stream order: partition, offset, pet_id, time_ms,
             status (scored, late, repeated), score (deviation over threshold, 1.0 alarms, 0 while
-            the pet is not judged), flagged (judged and an alarm is up). Both are as of the last
-            slot of the pet that was closed when the reading came.
+            the pet is not judged), flagged (an episode is going on), severity (of the worst that
+            is, empty without one). All are as of the last slot of the pet that was closed when the
+            reading came.
         episodes: every change of an episode, in stream order.
         baselines: of all pets of the partition, moved on.
     """
@@ -45,16 +46,15 @@ def score_batch(readings: pl.DataFrame, baselines: Baselines) -> Scored:
     """
     if readings.is_empty():
         nothing = np.zeros(0, np.uint8)
-        return Scored(_scores_frame(readings, nothing, nothing, nothing == 1), [], baselines)
+        return Scored(_scores_frame(readings, nothing, nothing, nothing), [], baselines)
     moved, pet = baselines.with_pets(readings["pet_id"])
-    before = moved.states[["score", "flagged"]][pet]
+    score, worst = moved.states["score"][pet], moved.states["worst"][pet]
     slotted = cut_into_slots(readings, pet, moved.states)
     screened = screen(moved.states, slotted.closed)
-    score, flagged = before["score"].copy(), before["flagged"].copy()
     seen = slotted.last_closed >= 0
     last = slotted.last_closed[seen]
-    score[seen], flagged[seen] = screened.score[last], screened.flagged[last]
-    scores = _scores_frame(readings, slotted.status, score, flagged)
+    score[seen], worst[seen] = screened.score[last], screened.worst[last]
+    scores = _scores_frame(readings, slotted.status, score, worst)
     return Scored(scores, _episodes(readings, screened.changes), moved)
 
 
@@ -74,19 +74,21 @@ def digest_scores(scores: pl.DataFrame) -> str:
 
 
 def _scores_frame(
-    readings: pl.DataFrame, status: CodeArray, score: StateArray, flagged: StateArray
+    readings: pl.DataFrame, status: CodeArray, score: StateArray, worst: StateArray
 ) -> pl.DataFrame:
     names = pl.Series("status", STATUSES).gather(pl.Series(status))
+    severities = pl.Series("severity", ("", *SEVERITIES[1:])).gather(pl.Series(worst))
     return readings.select("partition", "offset", "pet_id", "time_ms").with_columns(
         names,
         pl.Series("score", score, dtype=pl.Float32),
-        pl.Series("flagged", flagged, dtype=pl.Boolean),
+        pl.Series("flagged", worst > 0, dtype=pl.Boolean),
+        severities,
     )
 
 
 def _episodes(readings: pl.DataFrame, changes: Sequence[Change]) -> list[Episode]:
     episodes = []
-    for change in sorted(changes, key=lambda one: (one.closing_row, one.direction)):
+    for change in sorted(changes, key=lambda one: (one.closing_row, one.channel)):
         pet_id, partition, offset, time_ms = readings.select(
             "pet_id", "partition", "offset", "time_ms"
         ).row(change.closing_row)

@@ -3,7 +3,8 @@
 A slot is closed when a later one begins, so that any batch size gives the same slots. Sums are kept
 as integers (fixed point): they are exact, so neither order nor batch edges can change them. Late
 readings (older than the pet's newest) and repeated ones (its newest time again) are named, not
-used. A value that is null, not a number or outside its physical range is not counted.
+used. A value that is null, not a number or outside its physical range is not counted among the
+values of its signal; such heart rates are counted by themselves: they speak of the sensor.
 """
 
 from dataclasses import dataclass
@@ -18,13 +19,16 @@ from pettwin_pipeline.detection.clinical import CodeArray, FloatArray, profile_c
 from pettwin_pipeline.readings.schema import PHYSICAL_RANGES
 
 SLOT_MS: Final = 10_000
-SIGNAL_SCALES: Final = {
-    "heart_rate": 2.0**20,  # of its logarithm
-    "activity_score": 2.0**20,
-    "sleep_quality": 2.0**20,
-}
-"""The signals that a slot sums, in the order of `sums`: steps of 1e-6, so coarse that the last bit
-in which processors differ does not show."""
+SCALE: Final = 2.0**20
+"""Values are summed in steps of 1e-6, so coarse that the last bit in which processors differ does
+not show."""
+SUMMED: Final = ("heart_rate", "activity_score", "sleep_quality", "gait_symmetry", "battery")
+"""Signals of which a slot holds sum and count, in this order; of heart rate its logarithm. Then
+follow the sums of squares of the first and of the fourth, readings, and impossible heart rates."""
+SQUARES, READINGS, IMPOSSIBLE = 10, 12, 13
+SUMS: Final = 14
+FEWEST: Final = 3  # values that have a spread
+LEAST_SPREAD: Final = 1e-3
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -46,6 +50,15 @@ class ClosedSlots:
         log_bpm: mean of log(heart rate), NaN where there was none.
         activity: mean, NaN where there was none.
         stillness: mean sleep_quality, NaN where there was none.
+        gait: mean, NaN where there was none.
+        battery: mean percent, NaN where there was none.
+        spread: log of the standard deviation of log(heart rate) within the slot, NaN where there
+            are fewer than FEWEST or all are the same.
+        gait_spread: standard deviation of the gait within the slot, NaN as above.
+        readings: how many.
+        hearts: how many of them had a heart rate.
+        impossible: how many had one that no animal has.
+        same: the heart rate if all were the same (fixed point of its logarithm), else -1.
     """
 
     pet: IndexArray
@@ -56,6 +69,14 @@ class ClosedSlots:
     log_bpm: FloatArray
     activity: FloatArray
     stillness: FloatArray
+    gait: FloatArray
+    battery: FloatArray
+    spread: FloatArray
+    gait_spread: FloatArray
+    readings: IndexArray
+    hearts: IndexArray
+    impossible: IndexArray
+    same: IndexArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +143,17 @@ def _close(
     time_ms = readings["time_ms"].to_numpy()
     slots = np.concatenate([states["slot"][touched], time_ms[used] // SLOT_MS])[in_order]
     rows = np.concatenate([np.full(len(touched), -1), used])[in_order]
-    table = np.concatenate([states["sums"][touched], _fixed_point(readings)[used]])[in_order]
+    table = np.concatenate([states["sums"][touched].T, _fixed_point(readings)], axis=1)
+    of_table = np.concatenate([np.arange(len(touched)), len(touched) + used])[in_order]
+    table = np.take(table, of_table, axis=1)
     said = np.concatenate([states["said"][touched], profile_codes(readings)[used]])[in_order]
     begin = np.flatnonzero(_starts(pets) | _starts(slots))
     pets, slots = pets[begin], slots[begin]
-    sums = np.add.reduceat(table, begin, axis=0) if len(begin) else table
+    sums = np.add.reduceat(table, begin, axis=1) if len(begin) else table
     said = np.minimum.reduceat(said, begin) if len(begin) else said
     stays = np.ones(len(pets), np.bool_)  # the last slot of each pet
     stays[:-1] = pets[1:] != pets[:-1]
-    states["slot"][touched], states["sums"][touched] = slots[stays], sums[stays]
+    states["slot"][touched], states["sums"][touched] = slots[stays], sums[:, stays].T
     states["said"][touched] = said[stays]
     states["last_ms"][pet[used]] = time_ms[used]  # in the order of time: the last one stands
     which = np.flatnonzero(~stays & (slots != NEVER))
@@ -150,29 +173,64 @@ def _closed(
     pet = pets[which]
     position = np.arange(len(pet))
     start = np.maximum.accumulate(np.where(_starts(pet), position, 0))
-    means = [
-        _mean(sums[which, 2 * i], sums[which, 2 * i + 1], scale)
-        for i, scale in enumerate(SIGNAL_SCALES.values())
-    ]
-    return ClosedSlots(pet, slots[which], position - start, closing_row, said[which], *means)
+    table = sums[:, which]
+    heart, activity, stillness, gait, battery = (
+        _mean(table[2 * i], table[2 * i + 1]) for i in range(len(SUMMED))
+    )
+    spread = _spread(table[0], table[1], table[SQUARES])
+    hearts = table[1]
+    is_same = (hearts > 0) & (table[0] * table[0] == hearts * table[SQUARES])
+    return ClosedSlots(
+        pet=pet,
+        slot=slots[which],
+        nth=position - start,
+        closing_row=closing_row,
+        said=said[which],
+        log_bpm=heart,
+        activity=activity,
+        stillness=stillness,
+        gait=gait,
+        battery=battery,
+        spread=np.where(spread > 0, np.log(np.maximum(spread, LEAST_SPREAD)), np.nan),
+        gait_spread=_spread(table[6], table[7], table[SQUARES + 1]),
+        readings=table[READINGS],
+        hearts=hearts,
+        impossible=table[IMPOSSIBLE],
+        same=np.where(is_same, table[0] // np.maximum(hearts, 1), -1),
+    )
 
 
 def _fixed_point(readings: pl.DataFrame) -> IndexArray:
-    """Sum and count of each signal of each reading, shape (rows, 6)."""
-    columns = np.zeros((len(readings), 2 * len(SIGNAL_SCALES)), np.int64)
-    for i, (name, scale) in enumerate(SIGNAL_SCALES.items()):
+    """What each reading adds to the sums of its slot, shape (SUMS, rows)."""
+    columns = np.zeros((SUMS, len(readings)), np.int64)
+    columns[READINGS] = 1
+    for i, name in enumerate(SUMMED):
+        if readings[name].null_count() == len(readings):
+            continue
         limits, value = PHYSICAL_RANGES[name], readings[name].to_numpy()
         usable = (value >= limits.low) & (value <= limits.high)  # false for NaN, which null becomes
-        value = np.where(usable, value, 1.0)
-        value = np.log(value) if name == "heart_rate" else value
-        columns[:, 2 * i] = np.where(usable, np.rint(value * scale), 0.0)
-        columns[:, 2 * i + 1] = usable
+        safe = np.where(usable, value, 1.0)
+        if name == "heart_rate":
+            safe = np.log(safe)
+            columns[IMPOSSIBLE] = ~usable & ~np.isnan(value)
+        columns[2 * i] = np.where(usable, np.rint(safe * SCALE), 0.0)
+        columns[2 * i + 1] = usable
+    columns[SQUARES] = columns[0] * columns[0]
+    columns[SQUARES + 1] = columns[6] * columns[6]
     return columns
 
 
-def _mean(total: IndexArray, count: IndexArray, scale: float) -> FloatArray:
-    mean: FloatArray = np.where(count > 0, total / (np.maximum(count, 1) * scale), np.nan)
+def _mean(total: IndexArray, count: IndexArray) -> FloatArray:
+    mean: FloatArray = np.where(count > 0, total / (np.maximum(count, 1) * SCALE), np.nan)
     return mean
+
+
+def _spread(total: IndexArray, count: IndexArray, squares: IndexArray) -> FloatArray:
+    """Standard deviation; NaN for fewer than FEWEST values."""
+    some = np.maximum(count, 2)
+    variance = np.maximum(squares - total / some * total, 0.0) / (some - 1)
+    spread: FloatArray = np.where(count >= FEWEST, np.sqrt(variance) / SCALE, np.nan)
+    return spread
 
 
 def _last_closed(pet: IndexArray, by_pet: IndexArray, closed: ClosedSlots) -> IndexArray:

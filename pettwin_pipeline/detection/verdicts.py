@@ -29,6 +29,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 NO_MODEL: Final = "no model is configured: the statistical verdict stands"
 
+NOT_THE_PET: Final = "a fault of the collar, not of the pet"
+
 
 def judge_statistically(episodes: Sequence[Episode], note: str = NO_MODEL) -> list[Verdict]:
     """One verdict for each episode and severity that is not its end, in the same order."""
@@ -38,10 +40,10 @@ def judge_statistically(episodes: Sequence[Episode], note: str = NO_MODEL) -> li
             episode_id=one.episode_id,
             origin="statistical",
             model=None,
-            is_anomalous=True,
+            is_anomalous=one.kind == "health",
             severity=one.severity,
             reason=one.reason,
-            note=note,
+            note=note if one.kind == "health" else NOT_THE_PET,
         )
         for one in episodes
         if one.ended_ms is None

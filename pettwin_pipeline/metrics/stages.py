@@ -96,9 +96,15 @@ def record_episodes(recorder: Recorder, episodes: Sequence[Episode]) -> None:
             recorder.count(
                 "pet.health.anomaly.detected",
                 severity=one.severity,
-                signal=_SIGNAL_TAGS.get(one.signal, one.signal),
+                signal=_signal_tag(one),
                 species=tag_species(one.species),
             )
+
+
+def _signal_tag(one: Episode) -> str:
+    if one.kind == "sensor":
+        return "sensor"
+    return "multi" if len(one.signals) > 1 else _SIGNAL_TAGS.get(one.signal, one.signal)
 
 
 def record_alerts(recorder: Recorder, alerts: Sequence[Alert], outcome: str) -> None:

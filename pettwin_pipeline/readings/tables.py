@@ -1,6 +1,7 @@
 """A user's own recordings, CSV or NDJSON, to messages: row by row, without holding the file.
 
-A mapping says which of their columns is which field of ours: `{"heart_rate": "bpm"}`. A row becomes
+The rules of such files, which `columns` shares: how columns are found, cells read and times told. A
+mapping says which of their columns is which field of ours: `{"heart_rate": "bpm"}`. A row becomes
 a message that decodes to a reading, or a problem that names its line; a bad row never raises. Only
 a file that has no usable columns at all does, before its first row.
 """
@@ -81,13 +82,9 @@ def parse_csv(
     Raises:
         InputFileError: a column that is needed or mapped is not there.
     """
-    reader = csv.reader(lines)
-    try:
-        header = [name.strip().removeprefix("\ufeff") for name in next(reader, [])]
-    except csv.Error as error:
-        raise InputFileError(f"not a CSV file: {error}") from None
-    columns = _find_columns(header, mapping or {}, pet_id)
-    return _csv_rows(reader, header, columns, pet_id)
+    header, records = read_csv(lines)
+    columns = _find_reading(header, mapping or {}, pet_id)
+    return _csv_rows(records, header, columns, pet_id)
 
 
 def parse_ndjson(
@@ -99,8 +96,8 @@ def parse_ndjson(
     """
     numbered = enumerate(lines, start=1)
     first = [one for one, _ in zip(numbered, range(PEEKED), strict=False)]
-    names = dict.fromkeys(name for _, line in first for name in _parse_object(line) or ())
-    columns = _find_columns(list(names), mapping or {}, pet_id)
+    names = dict.fromkeys(name for _, line in first for name in parse_object(line) or ())
+    columns = _find_reading(list(names), mapping or {}, pet_id)
     return _ndjson_rows(chain(first, numbered), columns, pet_id)
 
 
@@ -109,48 +106,95 @@ def restamp(readings: pl.DataFrame, end_ms: int) -> pl.DataFrame:
     return readings.with_columns(pl.col("time_ms") + (end_ms - pl.col("time_ms").max()))
 
 
-def _find_columns(
+def _find_reading(
     found: Sequence[str], mapping: Mapping[str, str], pet_id: str | None
 ) -> dict[str, str]:
-    """From fields of ours to the columns of theirs that are there."""
-    unknown = [name for name in mapping if name not in FIELDS]
+    needed = ("timestamp",) if pet_id is not None else ("pet_id", "timestamp")
+    return find_columns(found, mapping, needed=needed, one_of=SIGNALS)
+
+
+def find_columns(
+    found: Sequence[str],
+    mapping: Mapping[str, str],
+    *,
+    needed: Sequence[str],
+    one_of: Sequence[str],
+    fields: Sequence[str] = FIELDS,
+) -> dict[str, str]:
+    """From fields of ours to the columns of theirs that are there.
+
+    Args:
+        found: the columns of the file.
+        mapping: from fields to columns; what is not here is looked for under its own name.
+        needed: fields that a file cannot do without.
+        one_of: fields of which it has at least one.
+        fields: that can be mapped.
+
+    Raises:
+        InputFileError: a field is unknown, or a column is needed or mapped and not there.
+    """
+    unknown = [name for name in mapping if name not in fields]
     if unknown:
-        raise InputFileError(f"no field {', '.join(unknown)}; fields are {', '.join(FIELDS)}")
+        raise InputFileError(f"no field {', '.join(unknown)}; fields are {', '.join(fields)}")
     absent = [f"{name}={column}" for name, column in mapping.items() if column not in found]
-    columns = {name: mapping.get(name, name) for name in FIELDS}
+    columns = {name: mapping.get(name, name) for name in fields}
     columns = {name: column for name, column in columns.items() if column in found}
-    needed = ["timestamp"] if pet_id is not None else ["pet_id", "timestamp"]
     missing = [name for name in needed if name not in columns]
-    if not columns.keys() & set(SIGNALS):
-        missing.append(f"one of {', '.join(SIGNALS)}")
+    if not columns.keys() & set(one_of):
+        missing.append(f"one of {', '.join(one_of)}" if len(one_of) > 1 else one_of[0])
     if absent or missing:
         problem = f"no column {', '.join(absent)}" if absent else f"missing: {'; '.join(missing)}"
         raise InputFileError(
             f"{problem}. Columns found: {', '.join(found) or 'none'}. Say which is which with a "
-            "mapping of our field to your column, such as heart_rate=bpm"
+            f"mapping of our field to your column, such as {one_of[0]}=bpm"
         )
     return columns
 
 
-def _csv_rows(
-    reader: Any, header: Sequence[str], columns: Mapping[str, str], pet_id: str | None
-) -> Iterator[TableRow | RowProblem]:
+def read_csv(lines: Iterable[str]) -> tuple[list[str], Iterator[tuple[int, list[str] | str]]]:
+    """The header of a CSV file, and of each row its line and its cells, or what is wrong with it.
+
+    Empty lines are passed over.
+
+    Raises:
+        InputFileError: the header cannot be read.
+    """
+    reader = csv.reader(lines)
+    try:
+        header = [name.strip().removeprefix("\ufeff") for name in next(reader, [])]
+    except csv.Error as error:
+        raise InputFileError(f"not a CSV file: {error}") from None
+    return header, _csv_cells(reader, len(header))
+
+
+def _csv_cells(reader: Any, count: int) -> Iterator[tuple[int, list[str] | str]]:
     while True:
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield RowProblem(reader.line_num, str(error))
+            yield reader.line_num, str(error)
             continue
-        if not cells:
-            continue
-        if len(cells) != len(header):
-            yield RowProblem(reader.line_num, f"{len(cells)} cells for {len(header)} columns")
+        if len(cells) == count:
+            yield reader.line_num, cells
+        elif cells:
+            yield reader.line_num, f"{len(cells)} cells for {count} columns"
+
+
+def _csv_rows(
+    records: Iterable[tuple[int, list[str] | str]],
+    header: Sequence[str],
+    columns: Mapping[str, str],
+    pet_id: str | None,
+) -> Iterator[TableRow | RowProblem]:
+    for line, cells in records:
+        if isinstance(cells, str):
+            yield RowProblem(line, cells)
             continue
         texts = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
         said = {name: cell for name, cell in texts.items() if cell.casefold() not in NOTHING}
-        yield _build_row(reader.line_num, said, columns, pet_id)
+        yield _build_row(line, said, columns, pet_id)
 
 
 def _ndjson_rows(
@@ -159,14 +203,14 @@ def _ndjson_rows(
     for line, text in numbered:
         if not text.strip():
             continue
-        said = _parse_object(text)
+        said = parse_object(text)
         if said is None:
             yield RowProblem(line, "not a JSON object")
         else:
             yield _build_row(line, said, columns, pet_id)
 
 
-def _parse_object(line: str) -> dict[str, Any] | None:
+def parse_object(line: str) -> dict[str, Any] | None:
     """The object of a line; NaN and Infinity, which Python writes, say nothing in it."""
     try:
         found = json.loads(line.removeprefix("\ufeff"), parse_constant=lambda _: None)
@@ -210,21 +254,21 @@ def _convert(name: str, value: Any) -> str | float:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"{shown} is neither a number nor a text")  # noqa: TRY004
     if name == "timestamp":
-        time_ms = _parse_time(value)
+        time_ms = parse_time(value)
         if time_ms is None:
             raise ValueError(f"{shown} is neither ISO 8601 nor seconds or ms since 1970")
         return render_timestamp(time_ms)
     if name in TEXTS:
         return str(value)
-    number = _number(value)
+    number = parse_number(value)
     if number is None:
         raise ValueError(f"{shown} is not a number")
     return number
 
 
-def _parse_time(value: str | float) -> int | None:
-    """A moment in ms since 1970 UTC, or None."""
-    number = _number(value)
+def parse_time(value: str | float) -> int | None:
+    """A moment, ISO 8601 or seconds or ms since 1970, in ms since 1970 UTC; None: it is none."""
+    number = parse_number(value)
     if number is None:
         return parse_timestamp(str(value), naive_is_utc=True)
     if not SECONDS_FROM <= number <= LATEST_MS:
@@ -232,7 +276,8 @@ def _parse_time(value: str | float) -> int | None:
     return round(number if number >= MILLISECONDS_FROM else number * 1000)
 
 
-def _number(value: str | float) -> float | None:
+def parse_number(value: str | float) -> float | None:
+    """A finite number, or None."""
     try:
         number = float(value)
     except (ValueError, OverflowError):

@@ -69,19 +69,24 @@ def score(*collars: pl.DataFrame, baselines: Baselines | None = None) -> Scored:
     return score_batch(stream(*collars), Baselines.empty() if baselines is None else baselines)
 
 
+def of_health(scored: Scored) -> list[Episode]:
+    """What was told of the pets, not of their collars."""
+    return [one for one in scored.episodes if one.kind == "health"]
+
+
 def begun(scored: Scored) -> list[Episode]:
-    """Each episode as it was first told."""
+    """Each episode of health as it was first told."""
     first: dict[str, Episode] = {}
-    for one in scored.episodes:
+    for one in of_health(scored):
         first.setdefault(one.episode_id, one)
     return list(first.values())
 
 
 def told(scored: Scored) -> list[Episode]:
-    """Every change but the ends."""
-    return [one for one in scored.episodes if one.ended_ms is None]
+    """Every change of health but the ends."""
+    return [one for one in of_health(scored) if one.ended_ms is None]
 
 
 def ended(scored: Scored) -> list[Episode]:
-    """The ends."""
-    return [one for one in scored.episodes if one.ended_ms is not None]
+    """The ends of health."""
+    return [one for one in of_health(scored) if one.ended_ms is not None]

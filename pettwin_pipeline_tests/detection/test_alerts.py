@@ -15,7 +15,8 @@ from pettwin_pipeline.detection.alerts import (
     printable,
 )
 from pettwin_pipeline.detection.episodes import Episode, name_episode
-from pettwin_pipeline.detection.screen import SEVERITIES
+from pettwin_pipeline.detection.screen import CHANNELS, HEALTH, SEVERITIES
+from pettwin_pipeline.detection.trend import LIMP
 from pettwin_pipeline.detection.verdicts import judge_statistically
 from pettwin_pipeline.readings.schema import SPECIES
 from pettwin_pipeline_tests.detection.collars import score, wear
@@ -53,10 +54,23 @@ def test_the_owner_reads_plain_words() -> None:
 
 
 def test_a_cat_is_looked_at_differently() -> None:
-    text = _alert(species=1, severity=3, direction=1).owner_message
+    text = _alert(species=1, severity=3, channel=1).owner_message
     assert "beating slower than usual" in text
     assert "whether Rex breathes with an open mouth, hides or does not eat" in text
     assert "Call your vet" in text
+
+
+def test_a_limp_is_told_as_what_it_is() -> None:
+    text = _alert(channel=LIMP, median=0.84, level=0.96).owner_message
+    assert text.startswith("Rex has been walking less evenly than usual. Please look at Rex")
+    assert "beats" not in text
+
+
+def test_what_is_wrong_with_a_collar_alerts_nobody() -> None:
+    for channel in range(len(HEALTH), len(CHANNELS)):
+        one = _episode(channel=channel)
+        assert one.kind == "sensor"
+        assert plan_alerts([one], judge_statistically([one])) == []
 
 
 def test_rest_is_claimed_only_where_the_collar_told_it() -> None:
@@ -64,18 +78,16 @@ def test_rest_is_claimed_only_where_the_collar_told_it() -> None:
 
 
 def test_a_rate_that_is_usual_for_the_pet_is_not_called_unusual() -> None:
-    text = _alert(median_bpm=113.0, level_bpm=112.0, limit_bpm=110.0).owner_message
+    text = _alert(median=113.0, level=112.0, limit_bpm=110.0).owner_message
     assert "beating fast for a dog" in text
-    assert (
-        "beating slowly for a pet" in _alert(species=2, direction=1, level_bpm=90.0).owner_message
-    )
+    assert "beating slowly for a pet" in _alert(species=2, channel=1, level=90.0).owner_message
 
 
 @pytest.mark.parametrize("species", range(len(SPECIES)))
 @pytest.mark.parametrize("severity", range(1, len(SEVERITIES)))
-@pytest.mark.parametrize("direction", [0, 1])
-def test_every_alert_carries_the_disclaimer(species: int, severity: int, direction: int) -> None:
-    one = _alert(species=species, severity=severity, direction=direction)
+@pytest.mark.parametrize("channel", range(len(HEALTH)))
+def test_every_alert_carries_the_disclaimer(species: int, severity: int, channel: int) -> None:
+    one = _alert(species=species, severity=severity, channel=channel)
     assert one.disclaimer == DISCLAIMER
     assert one.owner_message.endswith(DISCLAIMER)
     assert "{" not in one.owner_message
@@ -110,7 +122,7 @@ def test_a_name_of_nothing_visible_is_empty() -> None:
 
 
 def test_there_is_one_alert_for_each_severity_with_an_id_that_stays() -> None:
-    scored = score(wear([62.0] * 100 + [78.0] * 40 + [95.0] * 40))
+    scored = score(wear([62.0] * 100 + [78.0] * 40 + [115.0] * 40))
     alerts = plan_alerts(scored.episodes, judge_statistically(scored.episodes))
     again = plan_alerts(scored.episodes, judge_statistically(scored.episodes))
     assert [one.severity for one in alerts] == ["low", "medium"]

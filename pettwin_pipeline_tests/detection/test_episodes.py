@@ -16,7 +16,7 @@ from pettwin_pipeline_tests.detection.collars import SLOT_MS, START_MS, begun, s
 PLACE = Place(pet_id="rex", partition=3, offset=41, time_ms=1_000_360_500)
 CHANGE = Change(
     pet=0,
-    direction=0,
+    channel=0,
     closing_row=5,
     species=0,
     slot=100_035,
@@ -24,8 +24,8 @@ CHANGE = Change(
     ended=None,
     severity=2,
     peak=1.61234,
-    median_bpm=87.6,
-    level_bpm=62.1,
+    median=87.6,
+    level=62.1,
     limit_bpm=None,
     is_still=True,
     recent_log_bpm=(4.0, 4.5),
@@ -69,19 +69,19 @@ def test_the_duration_is_that_of_the_slots_however_late_the_next_reading_comes()
 
 
 def test_a_fall_is_below() -> None:
-    text = _reason(direction=1, median_bpm=37.0, level_bpm=60.0)
+    text = _reason(channel=1, median=37.0, level=60.0)
     assert text.startswith("heart rate 38 % below this pet's resting level (37 against 60 bpm)")
 
 
 def test_a_limit_is_named_with_its_number_and_species() -> None:
-    text = _reason(median_bpm=113.0, level_bpm=112.9, limit_bpm=110.0)
+    text = _reason(median=113.0, level=112.9, limit_bpm=110.0)
     assert text.startswith("heart rate at this pet's resting level (113 against 113 bpm)")
     assert text.endswith("; above the limit of 110 bpm for a dog at rest")
     assert _reason(species=2, limit_bpm=300.0).endswith("; above the limit of 300 bpm")
 
 
 def test_the_comparison_is_true_where_only_the_limit_was_passed() -> None:
-    text = _reason(median_bpm=112.0, level_bpm=120.0, limit_bpm=110.0)
+    text = _reason(median=112.0, level=120.0, limit_bpm=110.0)
     assert text.startswith("heart rate 7 % below this pet's resting level")
 
 
@@ -96,7 +96,7 @@ def test_the_id_depends_on_pet_partition_direction_and_begin_alone() -> None:
     later = replace(CHANGE, slot=100_050, severity=3, peak=2.0, ended=100_040, closing_row=9)
     assert name_episode(later, replace(PLACE, offset=77)).episode_id == known
     others = [
-        name_episode(replace(CHANGE, direction=1), PLACE),
+        name_episode(replace(CHANGE, channel=1), PLACE),
         name_episode(replace(CHANGE, started=100_001), PLACE),
         name_episode(CHANGE, replace(PLACE, pet_id="max")),
         name_episode(CHANGE, replace(PLACE, partition=PLACE.partition + 1)),

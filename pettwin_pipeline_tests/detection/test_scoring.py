@@ -148,7 +148,7 @@ def test_one_reading_at_a_time_is_the_same_as_all_at_once() -> None:
 
 def test_one_reading_is_scored_with_nothing_to_say() -> None:
     scored = score(wear([62.0]))
-    assert scored.scores.rows() == [(0, 100, "rex", START_MS, "scored", 0.0, False)]
+    assert scored.scores.rows() == [(0, 100, "rex", START_MS, "scored", 0.0, False, "")]
     assert scored.episodes == []
     assert scored.baselines.pet_ids.to_list() == ["rex"]
 

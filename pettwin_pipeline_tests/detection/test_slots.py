@@ -20,9 +20,11 @@ def _cut(readings: pl.DataFrame, pets: list[int] | None = None) -> tuple[Slotted
 def test_the_sums_of_an_open_slot_are_whole_numbers_of_a_millionth() -> None:
     _, states = _cut(stream(wear([60.0, 90.0], step_ms=2000, activity=1.5, stillness=0.25)))
     # log(60) * 2**20 = 4293231.4 and log(90) * 2**20 = 4718392.4, each rounded; 1.5 * 2**20
-    # twice; 0.25 * 2**20 twice
+    # twice; 0.25 * 2**20 twice; no gait, no battery; squares of the heart, of the gait; readings
+    heart, squares = 4293231 + 4718392, 4293231**2 + 4718392**2
+    sums = [heart, 2, 3145728, 2, 524288, 2, 0, 0, 0, 0, squares, 0, 2, 0]
     assert states["slot"].tolist() == [SLOT]
-    assert states["sums"].tolist() == [[4293231 + 4718392, 2, 3145728, 2, 524288, 2]]
+    assert states["sums"].tolist() == [sums]
 
 
 def test_a_slot_is_closed_by_a_reading_of_a_later_one_and_holds_means() -> None:

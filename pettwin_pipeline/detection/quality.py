@@ -1,0 +1,353 @@
+"""How good the detection was where somebody knows the truth: labels joined to what was decided.
+
+Judged are pet-windows: 15 minutes of one pet with at least half of its usual readings.
+
+| a window is | when |
+|---|---|
+| ill         | labels of illness lie over at least half of it |
+| healthy     | a label of health lies over all of it, and none of illness over any |
+| not counted | otherwise: nobody has said yet, or an illness begins or ends in it |
+| called      | an episode of health of the least severity went on in it, from when it was raised |
+
+Whole illnesses and days are judged beside them: lead time, coverage, false alerts a pet-day.
+Windows of a pet are much alike, so what has no Wilson interval is drawn again pet by pet. Pure.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pettwin_pipeline.detection.episodes import Episode
+from pettwin_pipeline.detection.screen import SEVERITIES
+from pettwin_pipeline.readings.schema import tag_species
+from pettwin_pipeline.readings.simulator.labels import Label
+
+WINDOW_MS: Final = 15 * 60_000
+DAY_MS: Final = 24 * 3_600_000
+HOUR_MS: Final = 3_600_000
+ENOUGH_READINGS: Final = 0.5  # of what a pet usually has in a window
+HALF: Final = 0.5
+LEAST_SEVERITY: Final = "medium"
+"""From which on an owner is told, and a window counts as called."""
+LEAST_LABELS: Final = 10
+"""Labels of illness and of health together under which nothing is published."""
+PERSISTENT_MS: Final = 6 * HOUR_MS
+"""An illness that lasts so long should stay raised, not only be raised."""
+DRAWS: Final = 400
+DETECTOR: Final = "statistical"
+
+FloatArray = npt.NDArray[np.float64]
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with its 95 % interval; NaN where there is nothing to tell it from."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What a detector was worth for a species, or for all. Shares lie in 0 to 1.
+
+    Attributes:
+        tp, fp, fn, tn: pet-windows: ill and called, healthy and called, ill and not, healthy
+            and not.
+        labels: of illness and of health that the windows were judged by.
+        prevalence: share of the counted windows that were ill.
+        false_a_day: alerts raised in healthy time, per pet-day of it.
+        lead_h: median hours from the first alert of an illness to its visible symptoms.
+        coverage: share of persistent illnesses in which an episode went on, counted from an hour
+            after the onset and not before half of the effect is there.
+        is_enough: whether there are labels enough to publish this.
+    """
+
+    detector: str
+    species: str
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+    labels: int
+    prevalence: float
+    accuracy: Estimate
+    precision: Estimate
+    recall: Estimate
+    f1: Estimate
+    false_a_day: Estimate
+    lead_h: Estimate
+    coverage: Estimate
+    is_enough: bool
+
+
+def wilson(hits: int, total: int) -> Estimate:
+    """A share with its Wilson interval."""
+    if total == 0:
+        return Estimate(math.nan, math.nan, math.nan)
+    z, share = 1.96, hits / total
+    middle = share + z * z / (2 * total)
+    half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    scale = 1 + z * z / total
+    return Estimate(share, max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale))
+
+
+def bootstrap(
+    parts: Sequence[FloatArray], statistic: Callable[[FloatArray], float], seed: int = 1
+) -> Estimate:
+    """A statistic of rows, with the interval that drawing the pets again gives.
+
+    Args:
+        parts: the rows of each pet, shape (rows, columns).
+        statistic: of rows of any pets; NaN where it has no value.
+        seed: of the draws: the same parts give the same interval.
+    """
+    some = [part for part in parts if len(part)]
+    if not some:
+        return Estimate(math.nan, math.nan, math.nan)
+    dice = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(DRAWS):
+        which = dice.integers(0, len(some), len(some))
+        drawn.append(statistic(np.concatenate([some[number] for number in which])))
+    known = [one for one in drawn if not math.isnan(one)]
+    if not known:
+        return Estimate(math.nan, math.nan, math.nan)
+    low, high = np.percentile(known, [2.5, 97.5])
+    return Estimate(statistic(np.concatenate(some)), float(low), float(high))
+
+
+def newest_labels(labels: Sequence[Label]) -> list[Label]:
+    """The last of each id: labels come again when their end is known, or when they were wrong."""
+    by_id = {one.label_id: one for one in labels}
+    return [by_id[name] for name in sorted(by_id)]
+
+
+def count_windows(scores: pl.DataFrame) -> pl.DataFrame:
+    """The pet-windows with readings enough to be judged.
+
+    Args:
+        scores: with pet_id and time_ms, of any days.
+
+    Returns:
+        Frame of pet_id, window (event time divided by WINDOW_MS) and readings.
+    """
+    windows = scores.group_by("pet_id", (pl.col("time_ms") // WINDOW_MS).alias("window")).agg(
+        pl.len().alias("readings")
+    )
+    usual = pl.col("readings").quantile(0.9).over("pet_id")
+    enough = windows.filter(pl.col("readings") >= ENOUGH_READINGS * usual)
+    return enough.sort("pet_id", "window")
+
+
+def join_labels(
+    windows: pl.DataFrame,
+    labels: Sequence[Label],
+    episodes: Sequence[Episode],
+    *,
+    until_ms: int,
+    least_severity: str = LEAST_SEVERITY,
+) -> pl.DataFrame:
+    """The counted windows, with the truth and what was called.
+
+    Args:
+        windows: of `count_windows`.
+        labels: the newest of each id.
+        episodes: all changes of the detector, in stream order.
+        until_ms: what has no end yet goes on until here.
+        least_severity: of episodes that call a window.
+
+    Returns:
+        Frame of pet_id, window, is_ill, is_called.
+    """
+    ill = _spans(labels, "illness", until_ms)
+    well = _spans(labels, "healthy", until_ms)
+    called = {
+        pet: [span for span, _ in told] for pet, told in raised(episodes, until_ms, least_severity)
+    }
+    rows = []
+    for pet, window in windows.select("pet_id", "window").iter_rows():
+        at = window * WINDOW_MS, (window + 1) * WINDOW_MS
+        sick = _overlap(at, ill.get(pet, ()))
+        if sick >= HALF * WINDOW_MS:
+            is_ill = True
+        elif sick == 0 and _overlap(at, well.get(pet, ())) >= WINDOW_MS:
+            is_ill = False
+        else:
+            continue
+        rows.append((pet, window, is_ill, _overlap(at, called.get(pet, ())) > 0))
+    schema = {
+        "pet_id": pl.String,
+        "window": pl.Int64,
+        "is_ill": pl.Boolean,
+        "is_called": pl.Boolean,
+    }
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def raised(
+    episodes: Sequence[Episode], until_ms: int, least_severity: str = LEAST_SEVERITY
+) -> list[tuple[str, list[tuple[Span, Episode]]]]:
+    """By pet, each episode of health from when it had the severity, to its end."""
+    ends = {one.episode_id: one.ended_ms for one in episodes if one.ended_ms is not None}
+    least = SEVERITIES.index(least_severity)
+    found: dict[str, list[tuple[Span, Episode]]] = defaultdict(list)
+    seen = set()
+    for one in episodes:
+        if one.kind != "health" or one.ended_ms is not None or one.episode_id in seen:
+            continue
+        if SEVERITIES.index(one.severity) >= least:
+            seen.add(one.episode_id)
+            end_ms = ends.get(one.episode_id, until_ms)
+            found[one.pet_id].append(((one.raised_ms, max(end_ms, one.raised_ms + 1)), one))
+    return sorted(found.items())
+
+
+def measure(
+    joined: pl.DataFrame,
+    labels: Sequence[Label],
+    episodes: Sequence[Episode],
+    species: Mapping[str, str],
+    *,
+    until_ms: int,
+    detector: str = DETECTOR,
+) -> list[Quality]:
+    """The quality for each species that has counted windows, and for all.
+
+    Args:
+        joined: of `join_labels`.
+        labels: the same.
+        episodes: the same.
+        species: of each pet, as sent; `other` where it is not here.
+        until_ms: the same.
+        detector: whose decisions these are.
+    """
+    pets = joined["pet_id"].unique().sort().to_list()
+    tags = {pet: tag_species(species.get(pet)) for pet in pets}
+    groups = {tag: [pet for pet in pets if tags[pet] == tag] for tag in sorted(set(tags.values()))}
+    return [
+        _measure(some, joined, labels, episodes, detector=detector, species=tag, until_ms=until_ms)
+        for tag, some in [*groups.items(), ("all", pets)]
+        if some
+    ]
+
+
+def _measure(
+    pets: Sequence[str],
+    joined: pl.DataFrame,
+    labels: Sequence[Label],
+    episodes: Sequence[Episode],
+    *,
+    detector: str,
+    species: str,
+    until_ms: int,
+) -> Quality:
+    mine = joined.filter(pl.col("pet_id").is_in(list(pets)))
+    ill, called = mine["is_ill"].to_numpy(), mine["is_called"].to_numpy()
+    tp, fp = int((ill & called).sum()), int((~ill & called).sum())
+    fn, tn = int((ill & ~called).sum()), int((~ill & ~called).sum())
+    of_pets = [one for one in labels if one.pet_id in set(pets)]
+    truths = [one for one in of_pets if one.kind in {"illness", "healthy"}]
+    told = {pet: [span for span, _ in some] for pet, some in raised(episodes, until_ms)}
+    parts = [
+        part.select("is_ill", "is_called").cast(pl.Float64).to_numpy()
+        for part in mine.partition_by("pet_id")
+    ]
+    return Quality(
+        detector=detector,
+        species=species,
+        tp=tp,
+        fp=fp,
+        fn=fn,
+        tn=tn,
+        labels=len(truths),
+        prevalence=(tp + fn) / len(mine) if len(mine) else math.nan,
+        accuracy=wilson(tp + tn, len(mine)),
+        precision=wilson(tp, tp + fp),
+        recall=wilson(tp, tp + fn),
+        f1=bootstrap(parts, _f1),
+        false_a_day=_false_a_day(pets, of_pets, told, until_ms),
+        lead_h=_lead(of_pets, told, until_ms),
+        coverage=_coverage(of_pets, told, until_ms),
+        is_enough=len(truths) >= LEAST_LABELS,
+    )
+
+
+def _f1(rows: FloatArray) -> float:
+    ill, called = rows[:, 0] > 0, rows[:, 1] > 0
+    hits, wrong = float((ill & called).sum()), float((ill != called).sum())
+    return 2 * hits / (2 * hits + wrong) if hits + wrong else math.nan
+
+
+def _false_a_day(
+    pets: Sequence[str], labels: Sequence[Label], told: Mapping[str, Sequence[Span]], until_ms: int
+) -> Estimate:
+    """Alerts in healthy time per pet-day of it; up to an hour after, they are the illness's."""
+    ill, well = _spans(labels, "illness", until_ms), _spans(labels, "healthy", until_ms)
+    parts = []
+    for pet in pets:
+        days = sum(end - begin for begin, end in well.get(pet, ())) / DAY_MS
+        if days:
+            false = sum(
+                any(begin <= at < end for begin, end in well[pet])
+                and not any(begin <= at <= end + HOUR_MS for begin, end in ill.get(pet, ()))
+                for at, _ in told.get(pet, ())
+            )
+            parts.append(np.array([[false, days]], np.float64))
+    return bootstrap(parts, lambda rows: float(rows[:, 0].sum() / rows[:, 1].sum()))
+
+
+def _lead(labels: Sequence[Label], told: Mapping[str, Sequence[Span]], until_ms: int) -> Estimate:
+    by_pet: dict[str, list[float]] = defaultdict(list)
+    for one in labels:
+        if one.kind != "illness" or one.visible_ms is None:
+            continue
+        end_ms = until_ms if one.end_ms is None else one.end_ms
+        first = [at for at, _ in told.get(one.pet_id, ()) if one.start_ms <= at <= end_ms]
+        if first:
+            by_pet[one.pet_id].append((one.visible_ms - min(first)) / HOUR_MS)
+    parts = [np.array(leads, np.float64)[:, None] for leads in by_pet.values()]
+    return bootstrap(parts, lambda rows: float(np.median(rows)))
+
+
+def _coverage(
+    labels: Sequence[Label], told: Mapping[str, Sequence[Span]], until_ms: int
+) -> Estimate:
+    by_pet: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for one in labels:
+        end_ms = until_ms if one.end_ms is None else min(one.end_ms, until_ms)
+        if one.kind != "illness" or end_ms - one.start_ms < PERSISTENT_MS:
+            continue
+        span = max(one.start_ms + HOUR_MS, one.half_effect_ms or 0), end_ms
+        if span[1] > span[0]:
+            spans = told.get(one.pet_id, ())
+            by_pet[one.pet_id].append((_overlap(span, spans), span[1] - span[0]))
+    parts = [np.array(rows, np.float64) for rows in by_pet.values()]
+    return bootstrap(parts, lambda rows: float(rows[:, 0].sum() / rows[:, 1].sum()))
+
+
+def _spans(labels: Sequence[Label], kind: str, until_ms: int) -> dict[str, list[Span]]:
+    spans: dict[str, list[Span]] = defaultdict(list)
+    for one in labels:
+        if one.kind == kind:
+            spans[one.pet_id].append((one.start_ms, until_ms if one.end_ms is None else one.end_ms))
+    return spans
+
+
+def _overlap(at: Span, spans: Sequence[Span]) -> int:
+    """How much of a time is covered by any of the others, ms."""
+    covered, reached = 0, at[0]
+    for begin, end in sorted(spans):
+        first, last = max(begin, reached), min(end, at[1])
+        if last > first:
+            covered += last - first
+            reached = last
+    return covered
