@@ -30,7 +30,7 @@ APIS = {
         "webhooks_integration",
     ),
     "v2": (
-        "dashboard_lists", "downtimes", "events", "logs", "metrics", "monitors",
+        "dashboard_lists", "downtimes", "events", "logs", "metrics", "monitors", "powerpack",
         "service_level_objectives",
     ),
 }  # fmt: skip

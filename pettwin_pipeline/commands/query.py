@@ -28,7 +28,7 @@ def answers(lines: Iterable[str]) -> Iterator[str]:
             yield ""
             continue
         kind, tab, query = line.rstrip("\r\n").partition("\t")
-        yield answer(kind.strip(), query) if tab else answer("metric", kind)
+        yield answer(kind.strip().lower(), query) if tab else answer("metric", kind)
 
 
 def answer(kind: str, query: str) -> str:

@@ -8,6 +8,6 @@ as tables), `searching` (logs and events).
 Points: `datagram` and `payloads` (what came in), `aggregation` and `sketches` (ten seconds of it).
 Answers: `rolling` (buckets, and `PointStore`: what a store has to answer), `matching` (scopes),
 `selection` and `evaluation` (an expression to a `Frame`), `series_functions`, `algorithms`.
-Monitors: `monitor_options`, `monitor_evaluation` and `search_alerts` (what is found),
+Monitors: `monitor_options`; `monitor_evaluation`, `check_alerts`, `search_alerts` (what is found),
 `monitor_states` (what becomes of it), `composites`, `slos`, `monitor_messages` with `templates`.
 """

@@ -25,7 +25,13 @@ from pettwin_pipeline.datadog_protocol.frames import MISSING, Frame, Group
 from pettwin_pipeline.datadog_protocol.monitor_options import MonitorOptions
 from pettwin_pipeline.datadog_protocol.monitor_states import Finding
 from pettwin_pipeline.datadog_protocol.monitor_syntax import MetricAlert, Window, span_s
-from pettwin_pipeline.datadog_protocol.rolling import Floats, Grid, PointStore
+from pettwin_pipeline.datadog_protocol.rolling import (
+    MOST_BUCKETS,
+    Floats,
+    Grid,
+    PointStore,
+    default_interval_s,
+)
 from pettwin_pipeline.datadog_protocol.series_functions import reduced
 from pettwin_pipeline.datadog_protocol.syntax import (
     Argument,
@@ -112,8 +118,8 @@ def _fine(alert: MetricAlert, at_s: float) -> Grid:
     interval_s = monitor_options.bucket_s(alert.window.unit)
     span_s = max(end_s - start_s, 1)
     if any(query.modifier("rollup") for query in metric_queries(alert.expression)):
-        interval_s = max(asked, 1)
-    interval_s = min(interval_s, span_s)
+        interval_s = asked
+    interval_s = min(max(interval_s, default_interval_s(span_s, MOST_BUCKETS)), span_s)
     return Grid(end_s - span_s // interval_s * interval_s, interval_s, span_s // interval_s)
 
 

@@ -65,10 +65,15 @@ class MonitorOptions:
 _RENOTIFIED: Final = {"alert": Status.ALERT, "warn": Status.WARN, "no data": Status.NO_DATA}
 
 
-def options_of(sent: Mapping[str, Any], *, grouped: bool = True) -> MonitorOptions:
+def options_of(
+    sent: Mapping[str, Any], *, grouped: bool = True, window_s: int | None = None
+) -> MonitorOptions:
     """The `options` of a monitor as the API has them; what is absent or null has its default.
 
-    A monitor that is not `grouped` has no new groups to wait for.
+    Args:
+        sent: the object of the API.
+        grouped: a monitor that is not has no new groups to wait for.
+        window_s: of the query; without a timeframe, no data is told after twice as long.
     """
     given = {key: value for key, value in sent.items() if value is not None}
     limits = {
@@ -79,13 +84,14 @@ def options_of(sent: Mapping[str, Any], *, grouped: bool = True) -> MonitorOptio
     windows = given.get("threshold_windows") or {}
     statuses = given.get("renotify_statuses")
     known = MonitorOptions()
+    twice = None if window_s is None else 2 * window_s
     delay = int(given.get("new_group_delay", NEW_GROUP_DELAY_S))
     return MonitorOptions(
         thresholds=Thresholds(
             **{name: limits.get(name) for name in Thresholds.__dataclass_fields__}
         ),
         notify_no_data=bool(given.get("notify_no_data", False)),
-        no_data_timeframe_s=_times(given.get("no_data_timeframe"), _MINUTE),
+        no_data_timeframe_s=_times(given.get("no_data_timeframe"), _MINUTE) or twice,
         on_missing_data=cast("OnMissing | None", given.get("on_missing_data")),
         require_full_window=bool(given.get("require_full_window", False)),
         evaluation_delay_s=int(given.get("evaluation_delay", 0)),

@@ -64,7 +64,7 @@ critical. A pet that falls asleep has a slow heart first and is still afterwards
 HIGHER, HIGHEST = 1.4, 2.0
 HIGH_TREND: Final = 2.25
 """The same for half an hour and more, which is medium from 1."""
-LASTING: Final = 60
+LASTING: Final = 120
 """Slots beyond the limit of the species, by the longer median, after which that is medium."""
 OWN_SHARE: Final = 2.0
 """... if it is also so far, in thresholds, from what is the pet's own."""

@@ -19,11 +19,11 @@ from pettwin_pipeline.detection.blocks import ClosedBlocks
 from pettwin_pipeline.detection.clinical import FloatArray
 from pettwin_pipeline.detection.slots import BoolArray
 
-WINDOWS: Final = np.array([6.0, 18.0, 72.0])
-"""Blocks at rest over which averages look back: half an hour, an hour and a half, six hours."""
+WINDOWS: Final = np.array([5.0, 16.0, 72.0])
+"""Blocks at rest over which averages look back: about half an hour, an hour and more, six hours."""
 LEAST: Final = np.array([3, 9, 36])
 """Blocks at rest before each is held against anything."""
-THRESHOLDS: Final = np.array([0.225, 0.195, 0.145])
+THRESHOLDS: Final = np.array([0.26, 0.22, 0.165])
 """Of each: deviation of log heart rate that alarms once the level is known."""
 DRIFT: Final = np.array([0.085, 0.075, 0.055])
 """Of each: its standard deviation in healthy pets: real dogs drift by 9 % between sessions."""
@@ -48,7 +48,7 @@ SPREAD_SLOPE: Final = 0.12
 USUAL_MOVE: Final = 1.2  # logarithm of activity_score of a pet that lies awake
 STIRS: Final = 3  # active slots of a block at rest
 AFTER_EXERCISE: Final = 10  # active slots in the block before that still show
-EVENER: Final = 1.0
+EVENER: Final = 1.2
 """What a beat-to-beat spread that is smaller by a factor of e adds to the deviation, ..."""
 ROUGHER: Final = 0.5
 EVENER_MOST, ROUGHER_MOST = 0.45, 0.6

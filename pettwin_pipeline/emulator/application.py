@@ -20,7 +20,12 @@ from pettwin_pipeline.emulator.clock import iso
 from pettwin_pipeline.emulator.exchange import Answer, Call, Route
 from pettwin_pipeline.emulator.faults import refusal_of
 from pettwin_pipeline.emulator.gate import LOOPBACK_NAMES, check_keys, check_place
-from pettwin_pipeline.emulator.kept_requests import LARGEST_BODY, KeptRequest, without_secrets
+from pettwin_pipeline.emulator.kept_requests import (
+    KeptRequest,
+    shown_body,
+    without_keys,
+    without_secrets,
+)
 from pettwin_pipeline.emulator.refusals import Refusal, not_found
 from pettwin_pipeline.emulator.state import State
 
@@ -60,6 +65,8 @@ class Application:
             answer, call = await self._answer(scope, receive, call, request)
         except Refusal as refusal:
             answer = Answer(refusal.body, refusal.status, refusal.headers)
+        except RecursionError:
+            answer = Answer({"errors": ["Invalid JSON structure: it is nested too deeply"]}, 400)
         except Exception:
             log.exception("%s %s", call.method, call.path)
             answer = Answer({"errors": ["Internal error of the local Datadog"]}, 500)
@@ -78,7 +85,9 @@ class Application:
             check_keys(call, route.keys, self._state.keys)
             await self._meet_fault(call)
             call = replace(call, names=names, operation=route.operation)
-            return route.handler(self._state, call), call
+            answer = route.handler(self._state, call)
+            # Encoded here: what is nested too deeply is refused, not a failure later on.
+            return replace(answer, body=answer.encoded()), call
         except Refusal as refusal:
             return Answer(refusal.body, refusal.status, refusal.headers), call
 
@@ -109,9 +118,9 @@ class Application:
             at=iso(self._state.clock.now()),
             method=call.method,
             path=call.path,
-            query=request.scope["query_string"].decode("latin-1"),
+            query=without_keys(request.scope["query_string"].decode("latin-1")),
             headers=without_secrets(dict(call.headers)),
-            body=call.raw[:LARGEST_BODY].decode("utf-8", "replace"),
+            body=shown_body(call.path, call.raw),
             body_bytes=len(call.raw),
             status=answer.status,
         )

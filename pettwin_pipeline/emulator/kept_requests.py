@@ -3,6 +3,7 @@
 Keys are not kept: of a header that carries one only its name is.
 """
 
+import re
 from collections import deque
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -11,6 +12,9 @@ MOST: Final = 1_000
 LARGEST_BODY: Final = 64 * 1024
 MOST_BYTES: Final = 16 * 1024 * 1024
 SECRET_HEADERS: Final = frozenset({"dd-api-key", "dd-application-key", "authorization", "cookie"})
+
+VARIABLES: Final = "/api/v1/integration/webhooks/configuration/custom-variables"
+_KEY: Final = re.compile(r"((?:^|&)(?:api_key|application_key)=)[^&]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,18 @@ class KeptRequests:
 
 def _weight(request: KeptRequest) -> int:
     return len(request.body) + len(request.path) + len(request.query) + 500
+
+
+def shown_body(path: str, raw: bytes) -> str:
+    """The beginning of a body; stars where it may hold the value of a secret variable."""
+    if path.startswith(VARIABLES):
+        return "***"
+    return raw[:LARGEST_BODY].decode("utf-8", "replace")
+
+
+def without_keys(query: str) -> str:
+    """A query string, with stars for keys: old clients put them there."""
+    return _KEY.sub(r"\1***", query)
 
 
 def without_secrets(headers: dict[str, str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ formula\tquery1 / query2
 query alert\tavg(last_5m):avg:a{*} > 5
 weather\tavg:a{*}
 composite\t1 && 2\r
-  metric \tavg:gr\u00f6\u00dfe{*}"""
+  Metric \tavg:gr\u00f6\u00dfe{*}"""
 ANSWERS = [
     "ok",
     "error at 8: ",

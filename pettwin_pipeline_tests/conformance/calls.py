@@ -8,7 +8,13 @@ from typing import Any
 from datadog_api_client import ApiClient, Configuration
 
 PARTS = {
-    "Dashboards": ("v1.dashboards", "v1.dashboard_lists", "v2.dashboard_lists", "v1.snapshots"),
+    "Dashboards": (
+        "v1.dashboards",
+        "v1.dashboard_lists",
+        "v2.dashboard_lists",
+        "v2.powerpack",
+        "v1.snapshots",
+    ),
     "Monitors": ("v1.monitors", "v2.monitors"),
     "Downtimes": ("v2.downtimes", "v1.downtimes"),
     "Service level objectives": (

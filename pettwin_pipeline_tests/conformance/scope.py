@@ -12,7 +12,6 @@ from pettwin_pipeline_tests.conformance.recordings import Interaction
 
 PRODUCTS = {
     "/api/v1/synthetics": "Synthetic Monitoring",
-    "/api/v2/powerpacks": "Powerpacks",
     "/api/v2/users": "users",
 }
 KEPT_SOURCES = frozenset({"metrics", "events", "logs", "slo"})

@@ -56,4 +56,4 @@ def test_only_what_no_recording_made_is_out_of_scope(local: LocalDatadog) -> Non
         if one.request["method"] != "GET" and not re.search(r"/(query|search)", one.request["path"])
     ]
     paths = {one.request["path"].split("/")[3] for one in writes}
-    assert paths <= {"synthetics", "powerpacks", "users"}
+    assert paths <= {"synthetics", "users"}

@@ -57,6 +57,12 @@ def test_an_evaluation_delay_moves_the_window_back() -> None:
     assert one.value == 1.5
 
 
+def test_a_week_in_minutes_is_looked_at_in_coarser_buckets() -> None:
+    points = gauge("a", [2] * 1008, step_s=600)
+    (one,) = found("avg(last_10080m):avg:a{*} > 0", points, 7 * 86400).values()
+    assert (one.value, one.full) == (2, True)
+
+
 def test_each_group_is_found_for_itself_and_none_without_the_tag() -> None:
     points = [
         *gauge("a", [1] * 30, "host:x"),

@@ -221,6 +221,12 @@ def test_no_data_is_told_after_its_timeframe() -> None:
     assert group.find(10).seen[-1] == (12, Change.NO_DATA_RECOVERED, True)
 
 
+def test_without_a_timeframe_no_data_is_told_after_twice_the_window() -> None:
+    assert options_of({}, window_s=300).no_data_timeframe_s == 600
+    assert options_of({"no_data_timeframe": 3}, window_s=300).no_data_timeframe_s == 180
+    assert options_of({}).no_data_timeframe_s is None
+
+
 def test_by_default_the_last_state_stays() -> None:
     group = Group(options()).find(95, *[None] * 600)
     assert (group.status, group.changes) == (ALERT, [Change.TRIGGERED])

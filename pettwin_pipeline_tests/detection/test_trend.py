@@ -40,8 +40,8 @@ def _state(scored: Scored) -> StateArray:
 
 @pytest.fixture(scope="module")
 def mild_illness() -> Scored:
-    """A day of health, then a day of a heart that is a quarter faster."""
-    return _score(_pet([USUAL] * DAY + [USUAL * 1.25] * DAY))
+    """A day of health, then a day of a heart that is a third faster, nearly."""
+    return _score(_pet([USUAL] * DAY + [USUAL * 1.3] * DAY))
 
 
 def test_a_mild_illness_is_medium_within_hours_and_stays(mild_illness: Scored) -> None:

@@ -107,6 +107,19 @@ def test_json_that_is_deep_is_refused(local: LocalDatadog) -> None:
         assert answer.errors
 
 
+def test_what_is_deep_where_anything_may_be_is_kept_or_refused(local: LocalDatadog) -> None:
+    for depth in (50, 300, 900, 990, 2_000):
+        nest = b'{"a":' * depth + b"1" + b"}" * depth
+        head = b'{"type":"metric alert","query":"avg(last_5m):avg:a{*} > %d","options":' % depth
+        body = head + b'{"scheduling_options":' + nest + b"}}"
+        assert ask(local, "POST", "/api/v1/monitor", body).status in {200, 400}, depth
+        group = b'{"definition":{"type":"group","layout_type":"ordered","widgets":['
+        tree = group * depth + b"]}}" * depth
+        body = b'{"title":"x","layout_type":"ordered","widgets":[' + tree + b"]}"
+        assert ask(local, "POST", "/api/v1/dashboard", body).status in {200, 400}, depth
+    assert ask(local, "GET", "/api/v1/monitor").status == 200
+
+
 @pytest.fixture(scope="module")
 def shared_local() -> Iterator[LocalDatadog]:
     with running_local_datadog() as running:

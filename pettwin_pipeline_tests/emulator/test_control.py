@@ -95,6 +95,15 @@ def test_requests_are_kept_as_they_came_with_their_status(local: LocalDatadog) -
     assert only["requests"] == []
 
 
+def test_neither_keys_nor_secret_values_are_kept(local: LocalDatadog) -> None:
+    body = {"name": "TOKEN", "value": "hush-hush", "is_secret": True}
+    ask(local, "POST", "/api/v1/integration/webhooks/configuration/custom-variables", body)
+    ask(local, "GET", "/api/v1/validate?api_key=hush-too&x=1", headers={})
+    kept = ask(local, "GET", "/_local/requests", headers={}).content
+    assert b"hush" not in kept
+    assert b"api_key=***&x=1" in kept
+
+
 def test_kept_requests_are_bounded_in_number_and_size() -> None:
     kept = KeptRequests()
     for number in range(3 * MOST):

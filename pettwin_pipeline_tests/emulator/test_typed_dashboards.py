@@ -37,11 +37,20 @@ from datadog_api_client.v1.model.timeseries_widget_request import TimeseriesWidg
 from datadog_api_client.v1.model.widget import Widget
 from datadog_api_client.v1.model.widget_layout_type import WidgetLayoutType
 from datadog_api_client.v2.api.dashboard_lists_api import DashboardListsApi as DashboardListItemsApi
+from datadog_api_client.v2.api.powerpack_api import PowerpackApi
 from datadog_api_client.v2.model.dashboard_list_add_items_request import (
     DashboardListAddItemsRequest,
 )
 from datadog_api_client.v2.model.dashboard_list_item_request import DashboardListItemRequest
 from datadog_api_client.v2.model.dashboard_type import DashboardType as ListedType
+from datadog_api_client.v2.model.powerpack import Powerpack
+from datadog_api_client.v2.model.powerpack_attributes import PowerpackAttributes
+from datadog_api_client.v2.model.powerpack_data import PowerpackData
+from datadog_api_client.v2.model.powerpack_group_widget import PowerpackGroupWidget
+from datadog_api_client.v2.model.powerpack_group_widget_definition import (
+    PowerpackGroupWidgetDefinition,
+)
+from datadog_api_client.v2.model.powerpack_inner_widgets import PowerpackInnerWidgets
 
 from pettwin_pipeline.emulator.server import LocalDatadog
 from pettwin_pipeline_tests.emulator.typed_client import typed, whole
@@ -159,3 +168,29 @@ def test_a_list_holds_dashboards_and_counts_them(local: LocalDatadog) -> None:
         assert whole(lists.delete_dashboard_list(made.id)).deleted_dashboard_list_id == made.id
         with pytest.raises(NotFoundException, match="Manual Dashboard List with id"):
             lists.get_dashboard_list(made.id)
+
+
+def test_a_powerpack_is_kept_with_ids_in_its_widgets(local: LocalDatadog) -> None:
+    def pack(name: str) -> Powerpack:
+        group = PowerpackGroupWidget(
+            definition=PowerpackGroupWidgetDefinition(
+                layout_type="ordered",
+                type="group",
+                widgets=[PowerpackInnerWidgets(definition={"type": "note", "content": "x"})],
+            )
+        )
+        attributes = PowerpackAttributes(name=name, group_widget=group)
+        return Powerpack(PowerpackData(type="powerpack", attributes=attributes))
+
+    with typed(local) as client:
+        api = PowerpackApi(client)
+        made = whole(api.create_powerpack(body=pack("one"))).data
+        assert made.attributes.group_widget.definition.widgets[0].id > 0
+        assert whole(api.get_powerpack(made.id)).data.attributes.name == "one"
+        assert whole(api.update_powerpack(made.id, body=pack("two"))).data.attributes.name == "two"
+        found = whole(api.list_powerpacks(page_limit=1))
+        assert [one.id for one in found.data] == [made.id]
+        assert found.meta.pagination.total == 1
+        api.delete_powerpack(made.id)
+        with pytest.raises(NotFoundException, match="Powerpack not found"):
+            api.get_powerpack(made.id)

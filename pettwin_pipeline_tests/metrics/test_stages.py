@@ -122,6 +122,17 @@ def test_nobody_on_the_watch_list_means_no_gauge_of_a_pet() -> None:
     assert recorder.drain() == []
 
 
+def test_faults_of_collars_and_several_signals_have_tags_of_their_own() -> None:
+    recorder = Recorder()
+    faults = [episode(kind="sensor", signal=signal) for signal in ("battery", "readings")]
+    several = episode(signal="heart_rate", signals=("heart_rate", "gait_symmetry"))
+    record_episodes(recorder, [*faults, several])
+    assert drained(recorder) == {
+        ("pet.health.anomaly.detected", "high", "sensor", "dog"): (2.0,),
+        ("pet.health.anomaly.detected", "high", "multi", "dog"): (1.0,),
+    }
+
+
 def test_the_series_of_a_batch_do_not_grow_with_the_pets() -> None:
     def series(pets: int) -> int:
         recorder = Recorder()
