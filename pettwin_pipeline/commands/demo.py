@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +37,7 @@ from pettwin_pipeline.detection.alerts import Alert, parse_alert
 from pettwin_pipeline.detection.slots import SLOT_MS
 from pettwin_pipeline.errors import StackError
 from pettwin_pipeline.readings.heartbeats import parse_sessions, recorded_readings
-from pettwin_pipeline.readings.injections import inject_every
+from pettwin_pipeline.readings.injections import SEVERE, inject_every
 from pettwin_pipeline.readings.simulator import Label, SimulatedChunk
 from pettwin_pipeline.settings import Settings
 from pettwin_pipeline.stack.ports import LOOPBACK, answers
@@ -94,7 +95,10 @@ class Input:
 
 
 def prepare_input(pets: int, now_s: float) -> Input:
-    """Recorded dogs with injected episodes, and a fleet in which every fifth pet falls ill."""
+    """Recorded dogs with injected episodes, and a fleet in which every fifth pet falls ill.
+
+    One of the dogs falls severely ill, so that its owner is told.
+    """
     plan = Plan(
         pets=pets,
         minutes=MINUTES,
@@ -109,8 +113,13 @@ def prepare_input(pets: int, now_s: float) -> Input:
     by_ms = round(now_s * 1000 - MINUTES * 60_000) - start_ms
     by_ms -= by_ms % SLOT_MS  # whole slots: each reading stays in its place within one
     recorded = recorded_readings(parse_sessions(dog_heartbeats()), start_ms + by_ms)
-    recorded, labels = inject_every(recorded, every_s=EPISODE_EVERY_S, first_s=FIRST_EPISODE_S)
-    return Input(recorded, labels, plan, by_ms)
+    is_severe = pl.col("pet_id") == recorded["pet_id"].min()
+    inject = partial(inject_every, every_s=EPISODE_EVERY_S, first_s=FIRST_EPISODE_S)
+    others, labels = inject(recorded.filter(~is_severe))
+    severe, severe_labels = inject(recorded.filter(is_severe), kinds=tuple(SEVERE))
+    together = pl.concat([others, severe]).sort("time_ms", "pet_id")
+    labels = sorted([*labels, *severe_labels], key=lambda one: one.order)
+    return Input(together, labels, plan, by_ms)
 
 
 def demo_environment(settings: Settings) -> dict[str, str]:

@@ -36,6 +36,10 @@ INJECTIONS: Final[dict[str, Injection]] = {
     "bradycardia": Injection(0.6, 120),
 }
 
+SEVERE: Final[dict[str, Injection]] = {"severe_tachycardia": Injection(3.2, 900)}
+"""Beside the protocol, for the demo: so far and so long that an owner is told at once."""
+_KINDS: Final = INJECTIONS | SEVERE
+
 
 def inject(readings: pl.DataFrame, kind: str, start_ms: int) -> tuple[pl.DataFrame, Label]:
     """One pet's readings with an episode in them, and its label.
@@ -44,7 +48,7 @@ def inject(readings: pl.DataFrame, kind: str, start_ms: int) -> tuple[pl.DataFra
 
     Args:
         readings: frame with pet_id, time_ms and heart_rate, of one pet.
-        kind: a name of INJECTIONS.
+        kind: a name of INJECTIONS or SEVERE.
         start_ms: the first moment of the episode, ms since 1970 UTC.
 
     Raises:
@@ -53,7 +57,7 @@ def inject(readings: pl.DataFrame, kind: str, start_ms: int) -> tuple[pl.DataFra
     pets = readings["pet_id"].unique()
     if len(pets) != 1:
         raise ValueError(f"readings of one pet, not of {len(pets)}")
-    injection = INJECTIONS[kind]
+    injection = _KINDS[kind]
     duration_ms = 1000 * injection.duration_s
     passed = (pl.col("time_ms") - start_ms) / duration_ms
     factor = 1.0 + (injection.factor - 1.0) * (passed if injection.grows else pl.lit(1.0))
@@ -76,14 +80,14 @@ def inject_every(
         readings: frame with pet_id, time_ms and heart_rate.
         every_s: from the beginning of one episode to that of the next of the same pet.
         first_s: from a pet's first reading to its first episode.
-        kinds: names of INJECTIONS, taken in turn; each pet begins one further than the pet before,
+        kinds: names of INJECTIONS or SEVERE, taken in turn; each pet begins one further than the pet before,
             so that short recordings have all of them. What would outlast a pet's readings is not
             put in.
 
     Raises:
         ValueError: every_s does not outlast the longest of the kinds, or there are no kinds.
     """
-    if not kinds or every_s <= max(INJECTIONS[kind].duration_s for kind in kinds):
+    if not kinds or every_s <= max(_KINDS[kind].duration_s for kind in kinds):
         raise ValueError("kinds are not empty, and each is over within every_s")
     frames, labels = [readings.clear()], list[Label]()
     pets = readings.partition_by("pet_id", maintain_order=True)
@@ -106,12 +110,12 @@ def _places(
     for kind, start_ms in zip(in_turn, count(begin_ms + 1000 * first_s, 1000 * every_s)):
         if start_ms > end_ms:
             return
-        if start_ms + 1000 * INJECTIONS[kind].duration_s <= end_ms:
+        if start_ms + 1000 * _KINDS[kind].duration_s <= end_ms:
             yield kind, start_ms
 
 
 def _label(pet_id: str, kind: str, start_ms: int) -> Label:
-    injection, name = INJECTIONS[kind], f"injected_{kind}"
+    injection, name = _KINDS[kind], f"injected_{kind}"
     half_ms = 500 * injection.duration_s if injection.grows else 0
     return Label(
         label_id=label_id(pet_id, name, start_ms),
