@@ -296,8 +296,8 @@ def _plain_tag(token: str) -> str:
 
 
 def _membership(key: Token, values: list[Token], *, negated: bool) -> In:
-    if ":" in key:
-        fail(column_of(key), "a tag key without a value stands before IN")
+    if ":" in key or key[0] in "\"'":
+        fail(column_of(key), "a plain tag key without a value stands before IN")
     plain = tuple(unquoted(one) if one[0] in "\"'" else str(one) for one in values)
     return In(str(key), plain, negated, at=column_of(key))
 

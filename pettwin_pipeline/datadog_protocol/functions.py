@@ -197,7 +197,8 @@ def call_problem(call: Call) -> tuple[int, str] | None:
     given, most = len(call.arguments), len(signature.parameters)
     if not signature.required <= given <= most:
         many = f"{most}" if signature.required == most else f"{signature.required} to {most}"
-        return call.at, f"{call.function} takes {many} arguments, not {given}"
+        plural = "argument" if most == 1 else "arguments"
+        return call.at, f"{call.function} takes {many} {plural}, not {given}"
     for value, kind in zip(call.arguments, signature.parameters, strict=False):
         if not kind.accepts(value):
             return value.at or call.at, f"{call.function} takes {kind.description} here"

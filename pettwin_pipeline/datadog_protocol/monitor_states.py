@@ -10,6 +10,8 @@ from enum import StrEnum
 from typing import Final
 
 from pettwin_pipeline.datadog_protocol.monitor_options import (
+    CHECK_GROUP_FORGOTTEN_S,
+    GROUP_FORGOTTEN_S,
     RENOTIFY_ENDS_S,
     MonitorOptions,
     Status,
@@ -200,6 +202,12 @@ def step(
     if after is state.status:
         return _same(state, options, now_s, muted=muted)
     return _moved(state, after, options, now_s, muted=muted)
+
+
+def is_forgotten(state: GroupState, now_s: float, *, of_check: bool = False) -> bool:
+    """Whether a group is dropped: 24 h after its last data, 48 h for a service check."""
+    last_s = state.seen_s if state.data_s is None else state.data_s
+    return now_s - last_s >= (CHECK_GROUP_FORGOTTEN_S if of_check else GROUP_FORGOTTEN_S)
 
 
 def _next_status(

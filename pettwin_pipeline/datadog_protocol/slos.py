@@ -7,7 +7,6 @@ from typing import Final
 from pettwin_pipeline.datadog_protocol.monitor_syntax import Comparison
 from pettwin_pipeline.datadog_protocol.rolling import Floats
 
-SLICES_S: Final = (300, 60)
 _WHOLE: Final = 100.0
 
 

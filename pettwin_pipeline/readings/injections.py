@@ -80,9 +80,9 @@ def inject_every(
         readings: frame with pet_id, time_ms and heart_rate.
         every_s: from the beginning of one episode to that of the next of the same pet.
         first_s: from a pet's first reading to its first episode.
-        kinds: names of INJECTIONS or SEVERE, taken in turn; each pet begins one further than the pet before,
-            so that short recordings have all of them. What would outlast a pet's readings is not
-            put in.
+        kinds: names of INJECTIONS or SEVERE, taken in turn; each pet begins one further than the
+            pet before, so that short recordings have all of them. What would outlast a pet's
+            readings is not put in.
 
     Raises:
         ValueError: every_s does not outlast the longest of the kinds, or there are no kinds.

@@ -8,9 +8,6 @@ from pettwin_pipeline.datadog_protocol.monitor_options import (
     MonitorOptions,
     Status,
     Thresholds,
-    bucket_s,
-    evaluated_every_s,
-    notified_group,
     options_of,
 )
 from pettwin_pipeline.datadog_protocol.monitor_states import (
@@ -21,6 +18,7 @@ from pettwin_pipeline.datadog_protocol.monitor_states import (
     Transition,
     classified,
     in_a_row,
+    is_forgotten,
     step,
 )
 from pettwin_pipeline.datadog_protocol.monitor_syntax import Comparison
@@ -221,12 +219,6 @@ def test_no_data_is_told_after_its_timeframe() -> None:
     assert group.find(10).seen[-1] == (12, Change.NO_DATA_RECOVERED, True)
 
 
-def test_without_a_timeframe_no_data_is_told_after_twice_the_window() -> None:
-    assert options_of({}, window_s=300).no_data_timeframe_s == 600
-    assert options_of({"no_data_timeframe": 3}, window_s=300).no_data_timeframe_s == 180
-    assert options_of({}).no_data_timeframe_s is None
-
-
 def test_by_default_the_last_state_stays() -> None:
     group = Group(options()).find(95, *[None] * 600)
     assert (group.status, group.changes) == (ALERT, [Change.TRIGGERED])
@@ -266,6 +258,14 @@ def test_a_timeout_resolves_only_while_data_is_missing() -> None:
     assert group.status is ALERT
     group.find(None)
     assert group.status is OK
+
+
+def test_a_group_is_dropped_a_day_after_its_last_data_and_a_check_after_two() -> None:
+    state = GroupState(ALERT, since_s=0, seen_s=0, data_s=100)
+    assert not is_forgotten(state, 100 + 24 * HOUR - 1)
+    assert is_forgotten(state, 100 + 24 * HOUR)
+    assert not is_forgotten(state, 100 + 48 * HOUR - 1, of_check=True)
+    assert is_forgotten(state, 100 + 48 * HOUR, of_check=True)
 
 
 # Re-notification
@@ -358,52 +358,3 @@ def test_a_status_that_was_found_is_the_state() -> None:
     group.take(Finding(None, status=ALERT))
     group.take(Finding(None, status=OK))
     assert group.changes == [Change.TRIGGERED, Change.RECOVERED]
-
-
-# Options and the clock
-
-
-def test_options_are_read_with_their_units() -> None:
-    read = options_of(
-        {
-            "thresholds": {"critical": 2, "warning": None},
-            "no_data_timeframe": 20,
-            "renotify_interval": 30,
-            "renotify_statuses": ["alert", "no data"],
-            "timeout_h": 2,
-            "evaluation_delay": 900,
-            "threshold_windows": {"trigger_window": "last_15m", "recovery_window": "last_1h"},
-            "notify_by": ["*"],
-            "silenced": {},
-        }
-    )
-    assert read.thresholds == Thresholds(critical=2.0)
-    assert (read.no_data_timeframe_s, read.renotify_interval_s, read.timeout_s) == (
-        20 * MINUTE,
-        30 * MINUTE,
-        2 * HOUR,
-    )
-    assert read.renotify_statuses == (ALERT, NO_DATA)
-    assert (read.trigger_window_s, read.recovery_window_s) == (15 * MINUTE, HOUR)
-    assert (read.evaluation_delay_s, read.notify_by) == (900, ("*",))
-
-
-@pytest.mark.parametrize(
-    ("notify_by", "told"),
-    [(None, ("env:p", "host:a")), (["env"], ("env:p",)), (["*"], ()), (["x"], ())],
-)
-def test_a_subset_of_the_tags_is_told(notify_by: list[str] | None, told: tuple[str, ...]) -> None:
-    chosen = options_of({"notify_by": notify_by})
-    assert notified_group(("env:p", "host:a"), chosen) == told
-
-
-@pytest.mark.parametrize(
-    ("window_s", "every_s"),
-    [(300, 60), (24 * HOUR - 1, 60), (24 * HOUR, 600), (48 * HOUR - 1, 600), (48 * HOUR, 1800)],
-)
-def test_a_monitor_looks_as_often_as_its_window_is_long(window_s: int, every_s: int) -> None:
-    assert evaluated_every_s(window_s) == every_s
-
-
-def test_windows_have_buckets_by_their_unit() -> None:
-    assert [bucket_s(unit) for unit in ("m", "h", "d", "mo")] == [60, 600, 3600, 14400]

@@ -192,7 +192,7 @@ def test_a_composite_names_each_monitor_once() -> None:
         ("avg:a{*} by {host}.rollup(mean)", ".rollup() knows no aggregator mean"),
         ("mean:a{*}", "there is no aggregator mean"),
         ("foo(avg:a{*})", "there is no function foo"),
-        ("abs(avg:a{*}, 1)", "abs takes 1 arguments, not 2"),
+        ("abs(avg:a{*}, 1)", "abs takes 1 argument, not 2"),
         ("top(avg:a{*}, 5, 'x', 'asc')", "top takes one of 'mean'"),
         ("avg:a{*}.foo()", "there is no modifier .foo()"),
         ("avg:a{b AND !c}", "do not mix"),

@@ -120,3 +120,8 @@ def test_while_it_runs_alone_there_is_no_broker_to_be_found(
 def test_alone_means_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["up", "--only", "datadog", "--dagster"]) == 2
     assert "runs nothing else" in capsys.readouterr().err
+
+
+def test_answers_do_not_wait_for_acknowledgements() -> None:
+    with listening_socket() as listener:
+        assert listener.proto == socket.IPPROTO_TCP  # what asyncio looks at before TCP_NODELAY

@@ -43,7 +43,8 @@ def _checked(state: State, told: Document, own_id: int | None = None) -> Documen
     if monitor["type"] == "composite":
         _check_composed(state, composed_of(monitor["query"]))
     for other in state.storage.all(KIND):
-        if other["id"] != own_id and identity_of(other) == identity_of(monitor):
+        alike = other["name"] == monitor["name"] and other["query"] == monitor["query"]
+        if alike and other["id"] != own_id and identity_of(other) == identity_of(monitor):
             refuse(f"Duplicate of an existing monitor_id:{other['id']} org_id:{ORG_ID}")
     return monitor
 
