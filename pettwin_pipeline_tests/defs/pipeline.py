@@ -227,9 +227,9 @@ def calm(pet: str, minutes: float, since_min: float = 0) -> list[Outgoing]:
 
 
 def racing(pet: str, minutes: float, since_min: float) -> list[Outgoing]:
-    """A pet whose heart beats 130 times a minute while it lies still."""
+    """A pet whose heart beats 200 times a minute while it lies still."""
     seconds = range(round(since_min * 60), round((since_min + minutes) * 60), STEP_S)
-    return [reading(pet, second, 130 + second // STEP_S % 5 - 2) for second in seconds]
+    return [reading(pet, second, 200 + second // STEP_S % 5 - 2) for second in seconds]
 
 
 NONSENSE = (

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import pytest
 
 from pettwin_pipeline.adapters.baseline_files import BaselineFiles
-from pettwin_pipeline.detection.baseline import BASELINE_FORMAT
 from pettwin_pipeline.detection.screen import DETECTOR_VERSION
+from pettwin_pipeline.detection.snapshots import SNAPSHOT_FORMAT
 from pettwin_pipeline.stack.embedded_broker import EmbeddedBroker
 from pettwin_pipeline_tests.defs.pipeline import (
     DAGSTERS_OWN,
@@ -131,7 +131,7 @@ def test_baselines_of_an_unknown_format_fail_the_run_and_say_so_in_one_line(
     kept = path.read_bytes()
     pipeline.files.write(path, b'{"format":99,"pet_ids":[]}\n')
     pipeline.send(calm("rex", 1, since_min=1))
-    told = f"baselines of format 99; this release knows {BASELINE_FORMAT}"
+    told = f"baselines of format 99; this release knows {SNAPSHOT_FORMAT}"
     assert failures(pipeline.step()) == {"anomaly_scores": told}
     assert pipeline.record().error == f"score: {told}"
     pipeline.files.write(path, kept)

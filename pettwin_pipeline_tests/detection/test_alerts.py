@@ -122,10 +122,10 @@ def test_a_name_of_nothing_visible_is_empty() -> None:
 
 
 def test_there_is_one_alert_for_each_severity_with_an_id_that_stays() -> None:
-    scored = score(wear([62.0] * 100 + [78.0] * 40 + [115.0] * 40))
+    scored = score(wear([62.0] * 100 + [78.0] * 40 + [200.0] * 40))
     alerts = plan_alerts(scored.episodes, judge_statistically(scored.episodes))
     again = plan_alerts(scored.episodes, judge_statistically(scored.episodes))
-    assert [one.severity for one in alerts] == ["low", "medium"]
+    assert [one.severity for one in alerts] == ["low", "high"]
     assert len({one.alert_id for one in alerts}) == 2
     assert encode_alerts(again) == encode_alerts(alerts)
 

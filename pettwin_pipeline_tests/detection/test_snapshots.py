@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pettwin_pipeline.detection.baseline import Baselines
+from pettwin_pipeline.detection.baseline import BASELINE_FORMAT, Baselines
 from pettwin_pipeline.detection.snapshots import (
     Layer,
     Snapshot,
@@ -113,7 +113,10 @@ def test_what_is_read_back_is_what_the_batches_left(
     [
         (b'{"format":2}\n', "baselines of format 2; this release knows 1"),
         (b"PK\x03\x04", "these are no baselines"),
-        (b'{"format":1}\n{"format":1,"pet_ids":["a"]}\n', "baselines of 1 pets are not whole"),
+        (
+            b'{"format":1}\n{"format":%d,"pet_ids":["a"]}\n' % BASELINE_FORMAT,
+            "baselines of 1 pets are not whole",
+        ),
     ],
 )
 def test_a_file_that_is_not_ours_is_one_clear_line(content: bytes, told: str) -> None:
