@@ -63,7 +63,7 @@ what is normal asleep and from what is normal awake, are medium; 1.4 times that 
 critical. A pet that falls asleep has a slow heart first and is still afterwards."""
 HIGHER, HIGHEST = 1.4, 2.0
 HIGH_TREND: Final = 2.25
-"""The same for half an hour and more, which is medium from 1."""
+"""The same for half an hour and more, which is low below 1 and medium from there."""
 LASTING: Final = 120
 """Slots beyond the limit of the species, by the longer median, after which that is medium."""
 OWN_SHARE: Final = 2.0
@@ -180,7 +180,8 @@ def _move(one: StateArray, seen: Deviation, direction: int) -> tuple[BoolArray, 
     is_quiet = going & seen.judged & (one["ring_n"] == RING) & ~up
     quiet = np.where(up, 0, np.minimum(one["quiet"][:, direction] + is_quiet, COOL + 1))
     grade = _grade(one, seen, direction)
-    weak = np.where(up & (grade >= MEDIUM), 0, one["weak"][:, direction] + seen.judged)
+    is_much = up & (trend_up | (grade >= MEDIUM))
+    weak = np.where(is_much, 0, one["weak"][:, direction] + seen.judged)
     is_told = going & (one["severity"][:, direction] >= MEDIUM)
     weak = np.where(is_told, np.minimum(weak, 255), 0)
     ends = going & ((quiet > COOL) | (weak > FADED) | (seen.silent > LOST))
@@ -216,7 +217,7 @@ def _grade(one: StateArray, seen: Deviation, direction: int) -> CodeArray:
     is_own = slow >= OWN_SHARE
     is_outside = is_own & (sign * seen.long_median > sign * seen.limits[:, 1 - direction])
     grade = np.ones(len(one), np.uint8)
-    grade[(strong >= 1) | (trend > 0) | (is_outside & (since >= LASTING))] = 2
+    grade[(strong >= 1) | (trend >= 1) | (is_outside & (since >= LASTING))] = 2
     grade[(strong >= HIGHER) | (trend >= HIGH_TREND)] = 3
     grade[(strong >= HIGHEST) | (is_own & (sign * seen.long_median > sign * critical))] = 4
     return grade

@@ -31,6 +31,8 @@ UNKNOWN: Final = 0.0081 * 38
 """Variance of a level times the blocks that it counts for: the drift while it was learnt."""
 PRESENT: Final = 2.0
 """The longer windows say at most so many times what the last half hour says: over is over."""
+OPENS: Final = np.array([0.75, 0.75, 1.0])
+"""Of the threshold: a faster or slower heart is recorded from here, and told from 1."""
 CLOSES_BELOW: Final = 0.6  # of the threshold
 CALM_BELOW: Final = 0.6
 """Of the threshold: above it levels do not learn."""
@@ -108,7 +110,7 @@ def follow(one: StateArray, blocks: ClosedBlocks, which: IndexArray) -> None:
 
 
 def _alarm(one: StateArray, at: slice, used: BoolArray) -> None:
-    bar = np.where(one["trend_up"][:, at], CLOSES_BELOW, 1.0)
+    bar = np.where(one["trend_up"][:, at], CLOSES_BELOW, OPENS[at])
     one["trend_up"][:, at] = np.where(used, one["trend"][:, at] >= bar, one["trend_up"][:, at])
 
 

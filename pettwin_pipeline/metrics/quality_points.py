@@ -21,7 +21,7 @@ def record_quality(recorder: Recorder, qualities: Iterable[Quality]) -> None:
     for one in qualities:
         if not one.is_enough:
             continue
-        tags = {"detector": one.detector, "species": one.species}
+        tags: dict[str, str | int] = {"detector": one.detector, "species": one.species}
         for name in _SHARES:
             value = getattr(one, name).value
             if not math.isnan(value):
