@@ -219,7 +219,8 @@ def replay(
         bool,
         typer.Option(
             "--keep-times",
-            help="Leave event times, else the last one is now. Kafka keeps messages by them.",
+            help="Leave event times, else the last is of the last 5 minutes. Kafka keeps messages "
+            "by them.",
         ),
     ] = False,
 ) -> None:

@@ -34,7 +34,7 @@ from pettwin_pipeline.commands.up import (
     stack_writer,
 )
 from pettwin_pipeline.detection.alerts import Alert, parse_alert
-from pettwin_pipeline.detection.slots import SLOT_MS
+from pettwin_pipeline.detection.blocks import BLOCK_MS
 from pettwin_pipeline.errors import StackError
 from pettwin_pipeline.readings.heartbeats import parse_sessions, recorded_readings
 from pettwin_pipeline.readings.injections import SEVERE, inject_every
@@ -111,7 +111,7 @@ def prepare_input(pets: int, now_s: float) -> Input:
     )
     start_ms = plan.start_ms(now_s)
     by_ms = round(now_s * 1000 - MINUTES * 60_000) - start_ms
-    by_ms -= by_ms % SLOT_MS  # whole slots: each reading stays in its place within one
+    by_ms -= by_ms % BLOCK_MS  # whole blocks: each reading stays in its place within one
     recorded = recorded_readings(parse_sessions(dog_heartbeats()), start_ms + by_ms)
     is_severe = pl.col("pet_id") == recorded["pet_id"].min()
     inject = partial(inject_every, every_s=EPISODE_EVERY_S, first_s=FIRST_EPISODE_S)

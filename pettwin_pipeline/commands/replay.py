@@ -19,7 +19,7 @@ from pettwin_pipeline.commands.progress import Progress
 from pettwin_pipeline.commands.sending import Sender
 from pettwin_pipeline.commands.simulate import label_messages, refuse_too_long
 from pettwin_pipeline.commands.user_files import first_line, kind_of, one_line
-from pettwin_pipeline.detection.slots import SLOT_MS
+from pettwin_pipeline.detection.blocks import BLOCK_MS
 from pettwin_pipeline.errors import InputFileError
 from pettwin_pipeline.readings.encode import encode_readings
 from pettwin_pipeline.readings.heartbeats import parse_sessions, recorded_readings
@@ -148,7 +148,7 @@ def _plan_pace(plan: Plan, recordings: Sequence[Recording], settings: Settings) 
     refuse_too_long(span_ms / 3_600_000, settings, "--keep-times keeps the times of the file")
     takes_ms = span_ms / plan.speed if plan.speed else 0.0
     shift = round(time.time() * 1000 + min(takes_ms, span_ms) - last_ms)
-    shift -= shift % SLOT_MS  # whole slots: a recording gives the same, whenever it is replayed
+    shift -= shift % BLOCK_MS  # whole blocks: a recording gives the same, whenever it is replayed
     return Pace(first_ms, shift, plan.speed, time.monotonic())
 
 

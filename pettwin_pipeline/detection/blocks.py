@@ -12,9 +12,10 @@ import numpy as np
 
 from pettwin_pipeline.detection.baseline import NEVER, IndexArray, StateArray
 from pettwin_pipeline.detection.clinical import FloatArray
-from pettwin_pipeline.detection.slots import SCALE, BoolArray, ClosedSlots
+from pettwin_pipeline.detection.slots import SCALE, SLOT_MS, BoolArray, ClosedSlots
 
-BLOCK_SLOTS: Final = 30
+BLOCK_SLOTS: Final = 30  # 5 minutes
+BLOCK_MS: Final = BLOCK_SLOTS * SLOT_MS
 ASLEEP_ABOVE: Final = 0.90  # sleep_quality
 LYING_ABOVE: Final = 0.40
 ASLEEP_BELOW: Final = 1.5  # activity_score of a pet whose collar says nothing of sleep

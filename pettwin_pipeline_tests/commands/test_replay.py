@@ -7,7 +7,7 @@ import pytest
 
 from pettwin_pipeline.cli import run
 from pettwin_pipeline.commands.replay import CHUNK, bursts
-from pettwin_pipeline.detection.slots import SLOT_MS
+from pettwin_pipeline.detection.blocks import BLOCK_MS
 from pettwin_pipeline.readings.heartbeats import parse_sessions, recorded_readings
 from pettwin_pipeline.readings.tables import RowProblem, TableRow
 from pettwin_pipeline.stack.recordings import dog_heartbeats
@@ -34,7 +34,7 @@ def test_the_packaged_dogs_are_published_up_to_now(place: Place, capsys: Capsys)
     readings = place.readings()
     assert len(readings) == len(recorded) > 10_000
     last_ms = readings["time_ms"].to_numpy().max()
-    assert began_ms - SLOT_MS < last_ms <= time.time() * 1000
+    assert began_ms - BLOCK_MS < last_ms <= time.time() * 1000
     shift = last_ms - recorded["time_ms"].to_numpy().max()
     moved = recorded.with_columns(pl.col("time_ms") + shift).sort("time_ms", "pet_id")
     columns = ["pet_id", "time_ms", "heart_rate", "breed", "weight_kg"]
@@ -68,11 +68,11 @@ def test_a_label_of_a_replay_is_named_by_its_time_there(place: Place) -> None:
     assert all(one.label_id.endswith(f"/{one.start_ms}") for one in place.labels())
 
 
-def test_a_recording_is_moved_by_whole_slots_so_that_every_replay_finds_the_same(
+def test_a_recording_is_moved_by_whole_blocks_so_that_every_replay_finds_the_same(
     place: Place, write: Write
 ) -> None:
     replayed(write("dogs.csv", CSV), *MAP)
-    assert {at % SLOT_MS for _, at, _ in said(place.readings())} == {0, 2000, 4000}
+    assert {at % BLOCK_MS for _, at, _ in said(place.readings())} == {0, 2000, 4000}
 
 
 def test_files_keep_their_distance_in_time(place: Place, write: Write) -> None:
@@ -100,7 +100,7 @@ def test_a_csv_file_is_mapped_and_moved_to_now(place: Place, write: Write) -> No
     (first, _, _), (second, _, _), (third, end_ms, _) = found = said(place.readings())
     assert (first, second, third) == ("rex", "bo", "rex")
     assert [(bpm, end_ms - at) for _, at, bpm in found] == [(60, 4000), (80.5, 2000), (62, 0)]
-    assert began_ms - SLOT_MS < end_ms <= time.time() * 1000
+    assert began_ms - BLOCK_MS < end_ms <= time.time() * 1000
     assert {one.key for one in place.sent()} == {b"rex", b"bo"}
 
 
