@@ -3,6 +3,7 @@
 import pytest
 
 from pettwin_pipeline.adapters.ledger_records import REQUEST_GRACE_S
+from pettwin_pipeline.defs.ingest import make_new_readings_sensor
 from pettwin_pipeline.errors import PettwinError
 from pettwin_pipeline.stack.embedded_broker import EmbeddedBroker
 from pettwin_pipeline_tests.defs.pipeline import (
@@ -11,6 +12,7 @@ from pettwin_pipeline_tests.defs.pipeline import (
     calm,
     failures,
     metadata,
+    repository,
 )
 
 pytestmark = DAGSTERS_OWN
@@ -181,3 +183,13 @@ def test_a_ledger_that_was_lost_goes_on_behind_what_its_group_has_read(
     result = pipeline.step()
     assert result.success
     assert pipeline.record().range.text == "0:12-24,1:0-12"
+
+
+@pytest.mark.parametrize(("interval_s", "least_s"), [(5, 4), (30, 29)])
+def test_a_tick_is_due_before_dagster_looks_again(
+    pipeline: Pipeline, interval_s: int, least_s: int
+) -> None:
+    """It looks every 5 s: what is due a moment after such a look is 5 s late."""
+    assert pipeline.settings, "the code location is loaded where the settings of the test hold"
+    job = repository().get_job("stream_job")
+    assert make_new_readings_sensor(job, interval_s).minimum_interval_seconds == least_s
