@@ -281,8 +281,7 @@ DEFAULT_PAYLOAD: Final = json.dumps(
         "date": "$DATE",
         "org": {"id": "$ORG_ID", "name": "$ORG_NAME"},
         "id": "$ID",
-    },
-    indent=4,
+    }
 )
 """What a webhook posts whose payload nobody wrote."""
 

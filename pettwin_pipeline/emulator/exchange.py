@@ -60,6 +60,17 @@ class Call:
             raise bad_request(f"Invalid URL param: {name} must be at least {least}")
         return number
 
+    def asked_second(self, name: str) -> int:
+        """A query parameter that must be there: a second since 1970.
+
+        Raises:
+            Refusal: 400, it is none.
+        """
+        text = self.asked(name) or ""
+        if not text.removeprefix("-").isdecimal():
+            raise bad_request(f"The parameter '{name}' is required")
+        return int(text)
+
     def asked_bool(self, name: str) -> bool:
         """Whether a query parameter says yes."""
         return (self.asked(name) or "").lower() in {"true", "1", "yes"}

@@ -281,3 +281,11 @@ def test_a_query_outside_the_grammar_is_refused_with_its_column(local: LocalData
     assert answer.status == 400
     assert answer.errors[0].startswith("Error parsing query: \n unable to parse avg:a{*} +: ")
     assert "(line 1, column " in answer.errors[0]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/query?query=avg:a%7B*%7D&", "/api/v1/events?"])
+@pytest.mark.parametrize("second", ["", "--5", "soon", "1.5"])
+def test_a_second_that_is_none_is_refused(local: LocalDatadog, path: str, second: str) -> None:
+    for name in ("from", "start"):
+        path += f"{name}={second}&"
+    assert ask(local, "GET", path + "to=2&end=2").status == 400

@@ -104,7 +104,7 @@ def _all(state: State) -> list[Document]:
 
 
 def _list(state: State, call: Call) -> Answer:
-    begins, ends = _second(call, "start"), _second(call, "end")
+    begins, ends = call.asked_second("start"), call.asked_second("end")
     wanted: dict[str, Any] = {"priority": call.asked("priority")}
     sources = {one for one in (call.asked("sources") or "").lower().split(",") if one}
     tags = {one.strip() for one in (call.asked("tags") or "").split(",") if one.strip()}
@@ -118,13 +118,6 @@ def _list(state: State, call: Call) -> Answer:
     ]
     start = call.asked_int("page", 0) * _USUAL_PAGE
     return Answer({"events": [_shown(call, one) for one in found[start : start + _USUAL_PAGE]]})
-
-
-def _second(call: Call, name: str) -> int:
-    text = call.asked(name) or ""
-    if not text.lstrip("-").isdecimal():
-        refuse(f"The parameter '{name}' is required")
-    return int(text)
 
 
 ROUTES: Final = (

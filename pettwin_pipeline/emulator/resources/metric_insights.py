@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from pettwin_pipeline.emulator.clock import iso_z
 from pettwin_pipeline.emulator.exchange import NO_CONTENT, Answer, Call, Route
-from pettwin_pipeline.emulator.refusals import not_found
 from pettwin_pipeline.emulator.resources import (
     dashboards,
     metric_names,
@@ -129,12 +128,9 @@ def _keep_history(state: State, call: Call) -> Answer:
 
 
 def _history(state: State, call: Call) -> Answer:
-    metric = call.names["metric_name"]
-    metric_names.check_name(metric)
-    found = state.storage.get(HISTORY, metric)
-    if found is None:
-        raise not_found("Historical metrics configuration not found")
-    return Answer({"data": found})
+    missing = "Historical metrics configuration not found"
+    name = call.names["metric_name"]
+    return Answer({"data": metric_names.find_of_metric(state, HISTORY, name, missing)})
 
 
 def _forget_history(state: State, call: Call) -> Answer:

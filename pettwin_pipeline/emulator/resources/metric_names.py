@@ -29,10 +29,19 @@ def find_metric(state: State, name: str) -> Document:
     Raises:
         Refusal: 400 it is no name, 404 it was never sent.
     """
+    return find_of_metric(state, KIND, name, f"{name} not found")
+
+
+def find_of_metric(state: State, kind: str, name: str, missing: str) -> Document:
+    """What is kept of a kind under the name of a metric.
+
+    Raises:
+        Refusal: 400 it is no name, 404 there is nothing; `missing` says so.
+    """
     check_name(name)
-    found = state.storage.get(KIND, name)
+    found = state.storage.get(kind, name)
     if found is None:
-        raise not_found(f"{name} not found")
+        raise not_found(missing)
     return found
 
 

@@ -64,7 +64,7 @@ def _scalar(state: State, call: Call) -> Answer:
 
 def _query(state: State, call: Call) -> Answer:
     del state
-    begins, ends = _second(call, "from"), _second(call, "to")
+    begins, ends = call.asked_second("from"), call.asked_second("to")
     query = call.asked("query")
     if not query:
         refuse("The parameter 'query' is required")
@@ -85,13 +85,6 @@ def _query(state: State, call: Call) -> Answer:
         "group_by": [],
     }
     return Answer(body)
-
-
-def _second(call: Call, name: str) -> int:
-    text = call.asked(name) or ""
-    if not text.lstrip("-").isdecimal():
-        refuse(f"The parameter '{name}' is required")
-    return int(text)
 
 
 ROUTES: Final = (

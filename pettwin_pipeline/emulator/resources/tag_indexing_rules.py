@@ -11,7 +11,7 @@ from pettwin_pipeline.emulator.exchange import NO_CONTENT, Answer, Call, Route
 from pettwin_pipeline.emulator.identity import HANDLE
 from pettwin_pipeline.emulator.refusals import not_found, refuse
 from pettwin_pipeline.emulator.resources.downtimes_v2 import UUID
-from pettwin_pipeline.emulator.resources.metric_names import check_name
+from pettwin_pipeline.emulator.resources.metric_names import check_name, find_of_metric
 from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.emulator.storage import Document
 
@@ -162,12 +162,8 @@ def _exempt(state: State, call: Call) -> Answer:
 
 
 def _exemption(state: State, call: Call) -> Answer:
-    metric = call.names["metric_name"]
-    check_name(metric)
-    found = state.storage.get(EXEMPTION, metric)
-    if found is None:
-        raise not_found("Tag indexing rule exemption not found")
-    return Answer({"data": found})
+    missing = "Tag indexing rule exemption not found"
+    return Answer({"data": find_of_metric(state, EXEMPTION, call.names["metric_name"], missing)})
 
 
 def _end_exemption(state: State, call: Call) -> Answer:

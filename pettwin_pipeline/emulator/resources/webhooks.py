@@ -5,6 +5,7 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
+from pettwin_pipeline.datadog_protocol.monitor_messages import DEFAULT_PAYLOAD
 from pettwin_pipeline.emulator.exchange import Answer, Call, Route
 from pettwin_pipeline.emulator.refusals import not_found, refuse
 from pettwin_pipeline.emulator.state import State
@@ -12,17 +13,6 @@ from pettwin_pipeline.emulator.storage import Document
 
 WEBHOOK: Final = "webhook"
 VARIABLE: Final = "webhook_variable"
-DEFAULT_PAYLOAD: Final = json.dumps(
-    {
-        "body": "$EVENT_MSG",
-        "last_updated": "$LAST_UPDATED",
-        "event_type": "$EVENT_TYPE",
-        "title": "$EVENT_TITLE",
-        "date": "$DATE",
-        "org": {"id": "$ORG_ID", "name": "$ORG_NAME"},
-        "id": "$ID",
-    }
-)
 _OF_VARIABLE: Final[tuple[str, ...]] = ("name", "value", "is_secret")
 _VARIABLE_NAME: Final = re.compile(r"[A-Z0-9_]+")
 _SETTABLE: Final[tuple[str, ...]] = ("name", "url", "payload", "encode_as", "custom_headers")
