@@ -4,7 +4,7 @@ A file holds all pets or those that its batch touched; what lies below it is nam
 paths and how files lie upon one another; what a baseline is, is known to `detection`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,7 @@ from pettwin_pipeline.detection.snapshots import (
     Snapshot,
     encode_snapshot,
     overlay,
+    parse_layer,
     parse_snapshot,
 )
 from pettwin_pipeline.errors import BaselinesMissingError
@@ -60,9 +61,9 @@ class BaselineFiles:
             BaselinesMissingError: it has no file, or one of those below it is gone.
             UnknownFormatError: a file is of another release, or not whole.
         """
-        snapshots = list(self._down_from(offset))
-        layers = [one.baselines for _offset, one in reversed(snapshots)]
-        return snapshots[0][1].layer, overlay(layers)
+        snapshots = [self._snapshot(at) for at in self.chain(offset)]
+        layers = [one.baselines for one in reversed(snapshots)]
+        return snapshots[0].layer, overlay(layers)
 
     def chain(self, offset: int) -> list[int]:
         """The offsets of the files that are read for an offset, itself first.
@@ -70,20 +71,32 @@ class BaselineFiles:
         Raises:
             BaselinesMissingError, UnknownFormatError: as `read` does.
         """
-        return [at for at, _snapshot in self._down_from(offset)]
-
-    def _down_from(self, offset: int) -> Iterator[tuple[int, Snapshot]]:
+        found: list[int] = []
         at: int | None = offset
         while at is not None:
-            content = self.files.read_bytes(self.path(at))
-            if content is None:
-                raise BaselinesMissingError(
-                    f"the baselines of partition {self.partition} as of offset {at} are missing: "
-                    f"{self.path(at)}"
-                )
-            snapshot = parse_snapshot(content)
-            yield at, snapshot
-            at = snapshot.layer.since
+            found.append(at)
+            at = self._layer(at).since
+        return found
+
+    def _layer(self, offset: int) -> Layer:
+        """What a file says of itself; its pets are not read."""
+        try:
+            with self.path(offset).open("rb") as file:
+                return parse_layer(file.readline())
+        except FileNotFoundError:
+            raise self._missing(offset) from None
+
+    def _snapshot(self, offset: int) -> Snapshot:
+        content = self.files.read_bytes(self.path(offset))
+        if content is None:
+            raise self._missing(offset)
+        return parse_snapshot(content)
+
+    def _missing(self, offset: int) -> BaselinesMissingError:
+        return BaselinesMissingError(
+            f"the baselines of partition {self.partition} as of offset {offset} are missing: "
+            f"{self.path(offset)}"
+        )
 
     def write(
         self, offset: int, snapshot: Snapshot, may_still: Callable[[], None] = lambda: None

@@ -6,7 +6,7 @@ kept as bytes; the rules that move it are in `slots`, `screen` and `alarms`.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -158,9 +158,32 @@ def fresh_states(count: int) -> StateArray:
     return states
 
 
-class _Header(msgspec.Struct, frozen=True):
+class Head(msgspec.Struct, frozen=True):
+    """The first line of what is kept: its format, and more."""
+
     format: int
+
+
+class _Header(Head, frozen=True):
     pet_ids: list[str] = []
+
+
+H = TypeVar("H", bound=Head)
+
+
+def parse_head(line: bytes, kind: type[H], known: int) -> H:
+    """The first line of kept baselines.
+
+    Raises:
+        UnknownFormatError: it is none, or of another format than this release knows.
+    """
+    try:
+        head = msgspec.json.decode(line, type=kind)
+    except msgspec.DecodeError as error:
+        raise UnknownFormatError(f"these are no baselines: {error}") from None
+    if head.format != known:
+        raise UnknownFormatError(f"baselines of format {head.format}; this release knows {known}")
+    return head
 
 
 def encode_baselines(baselines: Baselines) -> bytes:
@@ -176,14 +199,7 @@ def parse_baselines(content: bytes) -> Baselines:
         UnknownFormatError: written by a release with another format, or not whole.
     """
     head, _, records = content.partition(b"\n")
-    try:
-        header = msgspec.json.decode(head, type=_Header)
-    except msgspec.DecodeError as error:
-        raise UnknownFormatError(f"these are no baselines: {error}") from None
-    if header.format != BASELINE_FORMAT:
-        raise UnknownFormatError(
-            f"baselines of format {header.format}; this release knows {BASELINE_FORMAT}"
-        )
+    header = parse_head(head, _Header, BASELINE_FORMAT)
     if len(records) != len(header.pet_ids) * STATE.itemsize:
         raise UnknownFormatError(f"baselines of {len(header.pet_ids)} pets are not whole")
     return Baselines(

@@ -12,7 +12,15 @@ import numpy as np
 
 from pettwin_pipeline.detection.baseline import NEVER, IndexArray, StateArray
 from pettwin_pipeline.detection.clinical import FloatArray
-from pettwin_pipeline.detection.slots import SCALE, SLOT_MS, BoolArray, ClosedSlots
+from pettwin_pipeline.detection.slots import (
+    SCALE,
+    SLOT_MS,
+    BoolArray,
+    ClosedSlots,
+    ends,
+    mean_of,
+    starts,
+)
 
 BLOCK_SLOTS: Final = 30  # 5 minutes
 BLOCK_MS: Final = BLOCK_SLOTS * SLOT_MS
@@ -60,10 +68,7 @@ class ClosedBlocks:
 
     def mean(self, name: str, per: str, which: IndexArray) -> FloatArray:
         """A sum of FIELDS over a count of FIELDS of some blocks, NaN where that is 0."""
-        count = self.sums[_AT[per], which]
-        total = self.sums[_AT[name], which]
-        mean: FloatArray = np.where(count > 0, total / (np.maximum(count, 1) * SCALE), np.nan)
-        return mean
+        return mean_of(self.sums[_AT[name], which], self.sums[_AT[per], which])
 
 
 def cut_into_blocks(closed: ClosedSlots, states: StateArray) -> ClosedBlocks:
@@ -73,9 +78,7 @@ def cut_into_blocks(closed: ClosedSlots, states: StateArray) -> ClosedBlocks:
         closed: slots, by pet and time.
         states: `STATE` records of the pets that `closed.pet` points into.
     """
-    first = np.ones(len(closed.pet), np.bool_)
-    first[1:] = closed.pet[1:] != closed.pet[:-1]
-    touched = closed.pet[first]
+    touched = closed.pet[starts(closed.pet)]
     pets = np.concatenate([touched, closed.pet])
     order = np.argsort(pets, kind="stable")  # the block that was left open comes first
     pets = pets[order]
@@ -85,17 +88,14 @@ def cut_into_blocks(closed: ClosedSlots, states: StateArray) -> ClosedBlocks:
     edge = np.where(closed.hearts > 0, closed.same, -1)
     low = np.concatenate([states["block_low"][touched], np.where(closed.hearts > 0, edge, 2**62)])
     high = np.concatenate([states["block_high"][touched], np.where(closed.hearts > 0, edge, -1)])
-    begin = np.ones(len(pets), np.bool_)
-    begin[1:] = (pets[1:] != pets[:-1]) | (blocks[1:] != blocks[:-1])
-    at = np.flatnonzero(begin)
+    at = np.flatnonzero(starts(pets) | starts(blocks))
     if not len(at):
         empty = np.zeros(0, np.int64)
         return ClosedBlocks(empty, empty, empty, table, empty == 1)
     sums = np.add.reduceat(table, at, axis=1)
     low, high = np.minimum.reduceat(low[order], at), np.maximum.reduceat(high[order], at)
     pets, blocks = pets[at], blocks[at]
-    stays = np.ones(len(pets), np.bool_)  # the last block of each pet
-    stays[:-1] = pets[1:] != pets[:-1]
+    stays = ends(pets)  # the last block of each pet
     states["block"][touched], states["block_sums"][touched] = blocks[stays], sums[:, stays].T
     states["block_low"][touched], states["block_high"][touched] = low[stays], high[stays]
     which = np.flatnonzero(~stays & (blocks != NEVER))

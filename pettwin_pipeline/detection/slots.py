@@ -115,7 +115,7 @@ def cut_into_slots(readings: pl.DataFrame, pet: IndexArray, states: StateArray) 
 
 def _latest_before(pet: IndexArray, time_ms: IndexArray, kept: IndexArray) -> IndexArray:
     """For each reading the latest time of its pet before it; `pet` is sorted."""
-    first = _starts(pet)
+    first = starts(pet)
     times, rank = np.unique(time_ms, return_inverse=True)  # ranks: a clock may be years ahead
     lift = np.cumsum(first) * len(times)  # every pet above all pets before it
     latest = np.maximum.accumulate(rank + lift)
@@ -125,18 +125,25 @@ def _latest_before(pet: IndexArray, time_ms: IndexArray, kept: IndexArray) -> In
     return known
 
 
-def _starts(sorted_values: IndexArray) -> BoolArray:
+def starts(sorted_values: IndexArray) -> BoolArray:
     """Where a value differs from the one before it; true at the first."""
-    starts: BoolArray = np.ones(len(sorted_values), np.bool_)
-    starts[1:] = sorted_values[1:] != sorted_values[:-1]
-    return starts
+    differs: BoolArray = np.ones(len(sorted_values), np.bool_)
+    differs[1:] = sorted_values[1:] != sorted_values[:-1]
+    return differs
+
+
+def ends(sorted_values: IndexArray) -> BoolArray:
+    """Where a value differs from the one after it; true at the last."""
+    differs: BoolArray = np.ones(len(sorted_values), np.bool_)
+    differs[:-1] = sorted_values[1:] != sorted_values[:-1]
+    return differs
 
 
 def _close(
     readings: pl.DataFrame, pet: IndexArray, used: IndexArray, states: StateArray
 ) -> ClosedSlots:
     """Sum the used readings, sorted by pet, onto the open slots; keep open the last of each pet."""
-    touched = pet[used][_starts(pet[used])]
+    touched = pet[used][starts(pet[used])]
     pets = np.concatenate([touched, pet[used]])
     in_order = np.argsort(pets, kind="stable")  # the slot that was left open comes first
     pets = pets[in_order]
@@ -147,12 +154,11 @@ def _close(
     of_table = np.concatenate([np.arange(len(touched)), len(touched) + used])[in_order]
     table = np.take(table, of_table, axis=1)
     said = np.concatenate([states["said"][touched], profile_codes(readings)[used]])[in_order]
-    begin = np.flatnonzero(_starts(pets) | _starts(slots))
+    begin = np.flatnonzero(starts(pets) | starts(slots))
     pets, slots = pets[begin], slots[begin]
     sums = np.add.reduceat(table, begin, axis=1) if len(begin) else table
     said = np.minimum.reduceat(said, begin) if len(begin) else said
-    stays = np.ones(len(pets), np.bool_)  # the last slot of each pet
-    stays[:-1] = pets[1:] != pets[:-1]
+    stays = ends(pets)  # the last slot of each pet
     states["slot"][touched], states["sums"][touched] = slots[stays], sums[:, stays].T
     states["said"][touched] = said[stays]
     states["last_ms"][pet[used]] = time_ms[used]  # in the order of time: the last one stands
@@ -172,10 +178,10 @@ def _closed(
 ) -> ClosedSlots:
     pet = pets[which]
     position = np.arange(len(pet))
-    start = np.maximum.accumulate(np.where(_starts(pet), position, 0))
+    start = np.maximum.accumulate(np.where(starts(pet), position, 0))
     table = sums[:, which]
     heart, activity, stillness, gait, battery = (
-        _mean(table[2 * i], table[2 * i + 1]) for i in range(len(SUMMED))
+        mean_of(table[2 * i], table[2 * i + 1]) for i in range(len(SUMMED))
     )
     spread = _spread(table[0], table[1], table[SQUARES])
     hearts = table[1]
@@ -220,7 +226,8 @@ def _fixed_point(readings: pl.DataFrame) -> IndexArray:
     return columns
 
 
-def _mean(total: IndexArray, count: IndexArray) -> FloatArray:
+def mean_of(total: IndexArray, count: IndexArray) -> FloatArray:
+    """Sums in steps of 1 / SCALE over counts, NaN where there are none."""
     mean: FloatArray = np.where(count > 0, total / (np.maximum(count, 1) * SCALE), np.nan)
     return mean
 

@@ -13,13 +13,18 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from pettwin_pipeline.detection.baseline import Baselines, encode_baselines, parse_baselines
-from pettwin_pipeline.errors import UnknownFormatError
+from pettwin_pipeline.detection.baseline import (
+    Baselines,
+    Head,
+    encode_baselines,
+    parse_baselines,
+    parse_head,
+)
 
 SNAPSHOT_FORMAT: Final = 1
 
 
-class Layer(msgspec.Struct, frozen=True):
+class Layer(Head, frozen=True):
     """What a file says of itself in its first line."""
 
     format: int = SNAPSHOT_FORMAT
@@ -99,12 +104,13 @@ def parse_snapshot(content: bytes) -> Snapshot:
         UnknownFormatError: written by a release with another format, or not whole.
     """
     head, _, rest = content.partition(b"\n")
-    try:
-        layer = msgspec.json.decode(head, type=Layer)
-    except msgspec.DecodeError as error:
-        raise UnknownFormatError(f"these are no baselines: {error}") from None
-    if layer.format != SNAPSHOT_FORMAT:
-        raise UnknownFormatError(
-            f"baselines of format {layer.format}; this release knows {SNAPSHOT_FORMAT}"
-        )
-    return Snapshot(layer, parse_baselines(rest))
+    return Snapshot(parse_layer(head), parse_baselines(rest))
+
+
+def parse_layer(line: bytes) -> Layer:
+    """What a file says of itself, by its first line.
+
+    Raises:
+        UnknownFormatError: as `parse_snapshot` does.
+    """
+    return parse_head(line, Layer, SNAPSHOT_FORMAT)
