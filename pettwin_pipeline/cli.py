@@ -32,6 +32,10 @@ app.add_typer(query_app, name="query")
 BrokerChoice = Literal["embedded", "kafka"]
 OnePart = Literal["datadog"]
 InputFormat = Literal["auto", "heartbeats", "csv", "ndjson"]
+Columns = Annotated[
+    str, typer.Option("--map", help="Our field = their column: heart_rate=bpm,pet_id=dog,...")
+]
+PetOfFile = Annotated[str | None, typer.Option(help="The pet, where a file has no column for it.")]
 
 
 def main() -> None:
@@ -201,13 +205,8 @@ def replay(
     file_format: Annotated[
         InputFormat, typer.Option("--format", help="auto: by the file's name and first line.")
     ] = "auto",
-    columns: Annotated[
-        str,
-        typer.Option("--map", help="Our field = their column: heart_rate=bpm,pet_id=dog,..."),
-    ] = "",
-    pet_id: Annotated[
-        str | None, typer.Option(help="The pet, where a file has no column for it.")
-    ] = None,
+    columns: Columns = "",
+    pet_id: PetOfFile = None,
     episodes: Annotated[
         bool,
         typer.Option("--episodes", help="Inject a documented episode every 30 min (heart beats)."),
@@ -254,13 +253,8 @@ def backtest(
         Literal["vitals", "generic"],
         typer.Option(help="vitals: the signals of a pet. generic: a column `value` of anything."),
     ] = "vitals",
-    columns: Annotated[
-        str,
-        typer.Option("--map", help="Our field = their column: heart_rate=bpm,pet_id=dog,..."),
-    ] = "",
-    pet_id: Annotated[
-        str | None, typer.Option(help="The pet, where a file has no column for it.")
-    ] = None,
+    columns: Columns = "",
+    pet_id: PetOfFile = None,
 ) -> None:
     """Run the detection of the stream over files of your own: scores, episodes, a picture."""
     from pettwin_pipeline.commands import backtest as command

@@ -15,10 +15,8 @@ from confluent_kafka.admin import OffsetSpec
 
 from pettwin_pipeline.adapters.kafka_connection import CONSUMER, Connection
 from pettwin_pipeline.adapters.kafka_messages import (
-    Deliveries,
     Fetched,
     Harvest,
-    Outgoing,
 )
 from pettwin_pipeline.adapters.kafka_publisher import Publisher
 from pettwin_pipeline.batches import PartitionRange, Watermarks
@@ -35,13 +33,12 @@ _TO_NAMES: Final = str.maketrans("/+", "_-")
 """Of Base64: a topic id becomes part of file names. Kafka itself writes them like this."""
 
 
-class Kafka:
+class Kafka(Publisher):
     """One broker as the pipeline uses it. Connections are made when they are first needed."""
 
     def __init__(self, settings: Settings, broker: Broker | None = None) -> None:
         self.broker = broker or settings.broker()
-        self.connection = Connection(settings, self.broker)
-        self._publisher = Publisher(self.connection)
+        super().__init__(Connection(settings, self.broker))
         self._committer: ck.Consumer | None = None
 
     def __enter__(self) -> Self:
@@ -52,7 +49,7 @@ class Kafka:
 
     def close(self) -> None:
         """Leave the broker; what was produced is flushed first."""
-        self._publisher.close()
+        super().close()
         if self._committer is not None:
             self._committer.close()
         self.connection.close()
@@ -313,29 +310,3 @@ class Kafka:
                 f"partition {message.partition()}: offset {message.offset()} is not there any more"
             )
         return self.connection.ours(error)
-
-    # writing
-
-    def producer(self, **extra: Any) -> ck.Producer:
-        """A producer of its own with our defaults (compressed, and idempotent on Kafka)."""
-        return self._publisher.producer(**extra)
-
-    def publish(
-        self,
-        topic: str,
-        messages: Iterable[Outgoing],
-        shorten: Callable[[Outgoing], Outgoing] | None = None,
-    ) -> Deliveries:
-        """Send messages and wait until the broker has acknowledged every one.
-
-        What was not acknowledged in time is not sent later: whoever asked has given up.
-
-        Args:
-            topic: of the messages.
-            messages: all of them.
-            shorten: makes of a message that is too large for the topic one that is sent instead.
-
-        Raises:
-            DeliveryFailedError: some were not acknowledged.
-        """
-        return self._publisher.publish(topic, messages, shorten)

@@ -22,8 +22,6 @@ _PRODUCER: Final[Mapping[str, Any]] = {
     # What a broker took may come back as a dead letter, with headers: the broker decides, not we.
     "message.max.bytes": 10_000_000,
 }
-
-
 _MOST_BYTES: Final = 9_000_000
 """A longer value does not fit beside its headers into what our producers take."""
 

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pettwin_pipeline.adapters import ledger_tables as t
+from pettwin_pipeline.adapters.ledger_leases import fence, take_lane
 from pettwin_pipeline.adapters.ledger_outbox import NOBODY, Audience, Outbox, queue_notifications
 from pettwin_pipeline.adapters.ledger_outcomes import (
     Outcomes,
@@ -217,22 +218,10 @@ class Ledger:
             LeaseLostError: the lane is held by another run, or another attempt was requested since.
         """
         wanted = record.range
-        key = {"topic": wanted.topic, "epoch": wanted.epoch, "lane": wanted.lane}
         with self._engine.begin() as sql:
-            held = sql.execute(sa.select(t.leases).filter_by(**key).with_for_update()).one_or_none()
-            if held is not None and held.run_id not in {None, run_id} and held.expires_s > now_s:
-                raise LeaseLostError(f"lane {wanted.lane} is held by run {held.run_id}")
-            token = 1 if held is None else held.token + 1
-            values = {
-                "run_id": run_id,
-                "token": token,
-                "taken_s": now_s,
-                "expires_s": now_s + lease_s,
-            }
-            if held is None:
-                self._first_lease(sql, key | values)
-            else:
-                sql.execute(sa.update(t.leases).filter_by(**key).values(**values))
+            lease = take_lane(
+                sql, (wanted.topic, wanted.epoch, wanted.lane), run_id, now_s, lease_s
+            )
             started = sql.execute(
                 sa.update(t.ranges)
                 .filter_by(id=record.id, attempt=attempt, status="requested")
@@ -243,15 +232,7 @@ class Ledger:
                     f"attempt {attempt} of {wanted.text} is not wanted any more: look at "
                     "`pettwin status` for how this range stands"
                 )
-        return Lease(**key, **values)  # type: ignore[arg-type]
-
-    def _first_lease(self, sql: sa.Connection, values: Mapping[str, Any]) -> None:
-        try:
-            sql.execute(sa.insert(t.leases).values(**values))
-        except sa.exc.IntegrityError:
-            raise LeaseLostError(
-                f"lane {values['lane']} was taken by another run at the same time"
-            ) from None
+        return lease
 
     def lease_of(self, record: RangeRecord, run_id: str) -> Lease:
         """The lease that a run holds on the lane of its range.
@@ -273,30 +254,12 @@ class Ledger:
         """
         at_work = sa.select(t.ranges.c.id).filter_by(run_id=lease.run_id, status="running")
         with self._engine.begin() as sql:
-            self._fence(sql, lease, expires_s=now_s + lease_s)
+            fence(sql, lease, expires_s=now_s + lease_s)
             if sql.execute(at_work).first() is None:
                 raise LeaseLostError(
                     f"the lease of run {lease.run_id} ran out and its range was asked for again: "
                     "it may write nothing"
                 )
-
-    def _fence(self, sql: sa.Connection, lease: Lease, **values: Any) -> None:
-        """Change the lease's row, which is locked until the transaction ends, or refuse."""
-        changed = sql.execute(
-            sa.update(t.leases)
-            .where(
-                (t.leases.c.topic == lease.topic)
-                & (t.leases.c.epoch == lease.epoch)
-                & (t.leases.c.lane == lease.lane)
-                & (t.leases.c.run_id == lease.run_id)
-                & (t.leases.c.token == lease.token)
-            )
-            .values(**values)
-        )
-        if changed.rowcount != 1:
-            raise LeaseLostError(
-                f"run {lease.run_id} does not hold lane {lease.lane} any more: it may write nothing"
-            )
 
     # what came of it
 
@@ -320,7 +283,7 @@ class Ledger:
             LeaseLostError: the run lost its lease, or its range was cut: nothing is written.
         """
         with self._engine.begin() as sql:
-            self._fence(sql, lease, run_id=None, expires_s=now_s)
+            fence(sql, lease, run_id=None, expires_s=now_s)
             ended = sql.execute(
                 sa.update(t.ranges)
                 .filter_by(id=record.id)
@@ -368,7 +331,7 @@ class Ledger:
         """Note why an attempt failed; the range is tried again after a while. Frees the lane."""
         with suppress(LeaseLostError), self._engine.begin() as sql:
             if lease is not None:
-                self._fence(sql, lease, run_id=None, expires_s=now_s)
+                fence(sql, lease, run_id=None, expires_s=now_s)
             sql.execute(
                 sa.update(t.ranges)
                 .filter_by(id=record.id, attempt=record.attempt)

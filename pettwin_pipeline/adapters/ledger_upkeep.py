@@ -5,11 +5,13 @@ Each method is one transaction. Knows SQL; what is due is decided in `defs/upkee
 
 import json
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from hashlib import blake2b
 
 import sqlalchemy as sa
 
 from pettwin_pipeline.adapters import ledger_tables as t
+from pettwin_pipeline.adapters.ledger_leases import fence, take_lane
 from pettwin_pipeline.adapters.ledger_records import FINISHED, Lease, RangeRecord, record_of
 from pettwin_pipeline.errors import LeaseLostError
 
@@ -147,19 +149,9 @@ class Upkeep:
             until: now, and when the lease ends; seconds since 1970 UTC.
         """
         now_s, end_s = until
-        key = {"topic": topic, "epoch": epoch, "lane": lane}
-        with self._engine.begin() as sql:
-            t.take_turns(sql, f"lane {topic} {epoch} {lane}")
-            held = sql.execute(sa.select(t.leases).filter_by(**key).with_for_update()).one_or_none()
-            if held is not None and held.run_id not in {None, holder} and held.expires_s > now_s:
-                return None
-            token = 1 if held is None else held.token + 1
-            values = {"run_id": holder, "token": token, "taken_s": now_s, "expires_s": end_s}
-            if held is None:
-                sql.execute(sa.insert(t.leases).values(**key, **values))
-            else:
-                sql.execute(sa.update(t.leases).filter_by(**key).values(**values))
-            return Lease(topic, epoch, lane, holder, token, now_s, end_s)
+        with suppress(LeaseLostError), self._engine.begin() as sql:
+            return take_lane(sql, (topic, epoch, lane), holder, now_s, end_s - now_s)
+        return None
 
     def keep_lane(self, lease: Lease, end_s: float) -> None:
         """Hold a lane for longer.
@@ -167,25 +159,13 @@ class Upkeep:
         Raises:
             LeaseLostError: it ran out and a run took the lane.
         """
-        mine = {"topic": lease.topic, "epoch": lease.epoch, "lane": lease.lane}
         with self._engine.begin() as sql:
-            kept = sql.execute(
-                sa.update(t.leases)
-                .filter_by(**mine, run_id=lease.run_id, token=lease.token)
-                .values(expires_s=end_s)
-            )
-            if kept.rowcount != 1:
-                raise LeaseLostError(f"lane {lease.lane} was taken by a run meanwhile: begin again")
+            fence(sql, lease, expires_s=end_s)
 
     def free_lane(self, lease: Lease, now_s: float) -> None:
         """Give a lane back, if it is still held by this lease."""
-        mine = {"topic": lease.topic, "epoch": lease.epoch, "lane": lease.lane}
-        with self._engine.begin() as sql:
-            sql.execute(
-                sa.update(t.leases)
-                .filter_by(**mine, run_id=lease.run_id, token=lease.token)
-                .values(run_id=None, expires_s=now_s)
-            )
+        with suppress(LeaseLostError), self._engine.begin() as sql:
+            fence(sql, lease, run_id=None, expires_s=now_s)
 
     def lanes(self, topic: str, epoch: str) -> set[int]:
         """Every lane that was ever worked on."""

@@ -91,22 +91,19 @@ def _move(
     stream: _Stream, baselines: dict[int, Baselines], moves: list[Move], ends: dict[int, int]
 ) -> None:
     """Homes first, all of them: a pet that is killed on its way is in two places, not in none."""
-    clock = SystemClock()
+    upkeep, now_s = stream.ledger.upkeep, SystemClock().now_s()
     for one in moves:
         for partition in one.left:
             row = baselines[partition].pet_ids.index_of(one.pet_id)
             last_ms = int(baselines[partition].states["last_ms"][row])
-            stream.ledger.upkeep.end_episodes(one.pet_id, partition, last_ms)
-    arrived = baselines | bring_home(baselines, moves)
-    for changed in (arrived, arrived | forget_moved(arrived, moves)):
+            upkeep.end_episodes(one.pet_id, partition, last_ms)
+    homes = bring_home(baselines, moves)
+    for changed in (homes, forget_moved(baselines | homes, moves)):
         for partition, moved in changed.items():
-            if moved is not baselines[partition]:
-                stream.lanes.keep()
-                stream.baseline_files(partition).write(ends[partition], Snapshot(Layer(), moved))
-        at = {p: ends[p] for p, moved in changed.items() if moved is not baselines[p]}
-        stream.ledger.upkeep.note_baselines_changed(
-            stream.topic, stream.epoch, at, "repartition", clock.now_s()
-        )
+            stream.lanes.keep()
+            stream.baseline_files(partition).write(ends[partition], Snapshot(Layer(), moved))
+        at = {partition: ends[partition] for partition in changed}
+        upkeep.note_baselines_changed(stream.topic, stream.epoch, at, "repartition", now_s)
 
 
 def erase(pet_id: str, say: Callable[[str], None]) -> None:

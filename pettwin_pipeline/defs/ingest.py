@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from pettwin_pipeline.defs.ports import Materialized, Ports
+from pettwin_pipeline.defs.tables import show_table
 from pettwin_pipeline.errors import NoBrokerError, PettwinError
 
 if TYPE_CHECKING:
@@ -160,11 +161,10 @@ def _replay(
 ) -> Iterator[dg.AssetCheckResult]:
     """A run that was executed again: its range is scored and compared; later assets are skipped."""
     from pettwin_pipeline.defs.replays import replay_range, replay_table
+    from pettwin_pipeline.defs.work import told_plainly
 
-    try:
+    with told_plainly():
         done = replay_range(ports, record)
-    except PettwinError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
     context.log.info("a replay, because this range is done: %s", done.told)
     context.log_event(
         dg.AssetObservation(
@@ -244,12 +244,15 @@ def _rejects_table(rejects: "Sequence[Reject]") -> dg.TableMetadataValue:
     for one in rejects:
         examples.setdefault(one.reason.value, f"{one.partition}/{one.offset}: {one.detail}")
     rows = [
-        dg.TableRecord({"reason": reason, "count": number, "for example": examples[reason]})
+        {"reason": reason, "count": number, "for example": examples[reason]}
         for reason, number in counts.most_common()
     ]
-    names = (("reason", "string"), ("count", "int"), ("for example", "string"))
-    schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in names])
-    return dg.MetadataValue.table(rows, schema=schema)
+    return show_table(rows, {"reason": "string", "count": "int", "for example": "string"})
+
+
+def due_after_s(interval_s: int) -> int:
+    """What Dagster is told of a sensor that is to come at an interval."""
+    return max(1, interval_s - EARLY_S)
 
 
 def make_new_readings_sensor(job: dg.JobDefinition | Any, interval_s: int) -> dg.SensorDefinition:
@@ -258,7 +261,7 @@ def make_new_readings_sensor(job: dg.JobDefinition | Any, interval_s: int) -> dg
     @dg.sensor(
         name="new_readings",
         job=job,
-        minimum_interval_seconds=max(1, interval_s - EARLY_S),
+        minimum_interval_seconds=due_after_s(interval_s),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Readings that nobody has read yet: one run a free lane, for exact offsets.",
     )

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from pettwin_pipeline.defs.ingest import OWNERS, STREAM_FRESHNESS
+from pettwin_pipeline.defs.ingest import OWNERS, STREAM_FRESHNESS, due_after_s
 from pettwin_pipeline.defs.ports import Materialized, Ports
+from pettwin_pipeline.defs.tables import show_table
 
 if TYPE_CHECKING:
     from pettwin_pipeline.adapters.ledger_outbox import Backlog
@@ -61,7 +62,7 @@ def make_unsent_notifications_sensor(interval_s: int) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="unsent_notifications",
-        minimum_interval_seconds=interval_s,
+        minimum_interval_seconds=due_after_s(interval_s),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Notifications that wait in the outbox go to their channels.",
     )
@@ -116,19 +117,16 @@ def _delivered_check(done: "Round", backlog: "Mapping[str, Backlog]") -> dg.Asse
 def _channels_table(backlog: "Mapping[str, Backlog]") -> dg.TableMetadataValue:
     kinds = {"channel": "string", "waiting": "int", "delivered": "int", "given_up": "int"}
     rows = [
-        dg.TableRecord(
-            {
-                "channel": channel,
-                "waiting": one.waiting,
-                "delivered": one.delivered,
-                "given_up": one.given_up,
-                "error": one.error or "",
-            }
-        )
+        {
+            "channel": channel,
+            "waiting": one.waiting,
+            "delivered": one.delivered,
+            "given_up": one.given_up,
+            "error": one.error or "",
+        }
         for channel, one in backlog.items()
     ]
-    columns = [dg.TableColumn(name, kind) for name, kind in {**kinds, "error": "string"}.items()]
-    return dg.MetadataValue.table(rows, schema=dg.TableSchema(columns))
+    return show_table(rows, {**kinds, "error": "string"})
 
 
 def _told(done: "Round", backlog: "Mapping[str, Backlog]") -> str:

@@ -8,12 +8,13 @@ goes through the stored readings in between.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
 
 from pettwin_pipeline.defs.ports import Ports
-from pettwin_pipeline.errors import PettwinError, RangeUnknownError, ReplayImpossibleError
+from pettwin_pipeline.defs.tables import show_table
+from pettwin_pipeline.errors import RangeUnknownError, ReplayImpossibleError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -68,10 +69,11 @@ def replay_range(ports: Ports, record: "RangeRecord") -> Replayed:
     from pettwin_pipeline.detection.screen import DETECTOR_VERSION
 
     batch, source = _read(ports, record)
+    done = ports.ledger.upkeep.done(record.range.topic, epoch=record.range.epoch)
     scored = []
     for part in record.range.parts:
         mine = batch.readings.filter(pl.col("partition") == part.partition)
-        scored.append(score_batch(mine, _baselines_before(ports, record, part)).scores)
+        scored.append(score_batch(mine, _baselines_before(ports, record.range, part, done)).scores)
     scores = pl.concat(scored)
     equal = digest_scores(scores) == record.counts.get("scores_digest")
     difference = "" if equal else _difference(ports, record, scores)
@@ -89,12 +91,11 @@ def _read(
     ports: Ports, record: "RangeRecord"
 ) -> "tuple[ReadBatch, Literal['broker', 'data folder']]":
     from pettwin_pipeline.defs.ingest import ReadBatch, read_exactly
-    from pettwin_pipeline.readings.schema import READING_SCHEMA
 
     one = record.range
     if _is_on_broker(ports, one):
         return read_exactly(ports, one), "broker"
-    readings = _stored(ports, record).select(list(READING_SCHEMA))
+    readings = _stored(ports, record)
     return ReadBatch(len(readings), readings, [], 0), "data folder"
 
 
@@ -107,7 +108,9 @@ def _is_on_broker(ports: Ports, one: "OffsetRange") -> bool:
 
 
 def _stored(ports: Ports, record: "RangeRecord") -> "pl.DataFrame":
+    """The readings of a range as they were stored, without their scores."""
     from pettwin_pipeline.defs.stored import stored_batch
+    from pettwin_pipeline.readings.schema import READING_SCHEMA
 
     stored = stored_batch(ports, record)
     if stored is None:
@@ -115,34 +118,32 @@ def _stored(ports: Ports, record: "RangeRecord") -> "pl.DataFrame":
             f"{record.range.text} cannot be scored again: neither the broker nor the data folder "
             "keeps its readings (PETTWIN_KEEP_READINGS_DAYS)"
         )
-    return stored
+    return stored.select(list(READING_SCHEMA))
 
 
-def _baselines_before(ports: Ports, record: "RangeRecord", part: "PartitionRange") -> "Baselines":
-    """The baselines of a partition as of the start of a range."""
+def _baselines_before(
+    ports: Ports, one: "OffsetRange", part: "PartitionRange", done: "Sequence[RangeRecord]"
+) -> "Baselines":
+    """The baselines of a partition as of the start of a range; `done` are those of its epoch."""
     import polars as pl
 
     from pettwin_pipeline.detection.baseline import Baselines
     from pettwin_pipeline.detection.scoring import score_batch
-    from pettwin_pipeline.readings.schema import READING_SCHEMA
 
-    one = record.range
     kept = ports.baselines(one.topic, one.epoch, part.partition)
     at = max((offset for offset in kept.offsets() if offset <= part.start), default=None)
     baselines = Baselines.empty() if at is None else kept.read(at)[1]
-    for before in _done_between(ports, record, part, at or 0):
-        readings = _stored(ports, before).select(list(READING_SCHEMA))
+    for before in _done_between(done, part, at or 0):
+        readings = _stored(ports, before)
         mine = readings.filter(pl.col("partition") == part.partition)
         baselines = score_batch(mine, baselines).baselines
     return baselines
 
 
 def _done_between(
-    ports: Ports, record: "RangeRecord", part: "PartitionRange", begin: int
+    done: "Sequence[RangeRecord]", part: "PartitionRange", begin: int
 ) -> "list[RangeRecord]":
     """Ranges of a partition that were done from an offset up to the start of a part, in order."""
-    one = record.range
-    done = ports.ledger.upkeep.done(one.topic, epoch=one.epoch)
     starts = [
         (p.start, n)
         for n, before in enumerate(done)
@@ -189,11 +190,11 @@ class ReplayConfig(dg.Config):
 @dg.op(out=dg.Out(dg.Nothing))
 def replayed_ranges(context: dg.OpExecutionContext, config: ReplayConfig, ports: Ports) -> None:
     """Score done ranges again and compare; fails where the same detector finds something else."""
-    try:
+    from pettwin_pipeline.defs.work import told_plainly
+
+    with told_plainly():
         records = chosen_ranges(ports, config)
         results = list(_replay_all(context, ports, records))
-    except PettwinError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
     context.add_output_metadata({"ranges": len(results), "replayed": replay_table(results)})
     broken = [one for one in results if not one.same and one.comparable]
     if broken:
@@ -224,7 +225,7 @@ def chosen_ranges(ports: Ports, config: ReplayConfig) -> "list[RangeRecord]":
             "say which ranges: offsets (0:100-200, as `pettwin status` shows them), or since and "
             "until (ISO 8601)"
         )
-    since_s, until_s = _time_s(config.since or "1970-01-01"), _time_s(config.until)
+    since_s, until_s = _time_s(config.since), _time_s(config.until)
     done = ports.ledger.upkeep.done(topic, since_s=since_s or 0, before_s=until_s)
     chosen = [one for one in done if config.offsets in {"", one.range.text}]
     if not chosen:
@@ -247,22 +248,18 @@ def _time_s(text: str) -> float | None:
 
 def replay_table(results: Sequence[Replayed]) -> dg.TableMetadataValue:
     """One row a range."""
+    kinds = {"range": "string", "readings": "int", "from": "string", "same": "bool"}
     rows = [
-        dg.TableRecord(
-            {
-                "range": one.record.range.text,
-                "readings": len(one.batch.readings),
-                "from": one.source,
-                "same": one.same,
-                "difference": one.difference,
-            }
-        )
+        {
+            "range": one.record.range.text,
+            "readings": len(one.batch.readings),
+            "from": one.source,
+            "same": one.same,
+            "difference": one.difference,
+        }
         for one in results
     ]
-    kinds: dict[str, Any] = {"range": "string", "readings": "int", "from": "string"}
-    kinds |= {"same": "bool", "difference": "string"}
-    schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in kinds.items()])
-    return dg.MetadataValue.table(rows, schema=schema)
+    return show_table(rows, {**kinds, "difference": "string"})
 
 
 replay_job = dg.GraphDefinition(

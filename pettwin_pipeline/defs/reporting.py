@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from pettwin_pipeline.defs.ingest import OWNERS, STREAM_FRESHNESS
+from pettwin_pipeline.defs.ingest import OWNERS, STREAM_FRESHNESS, due_after_s
 from pettwin_pipeline.defs.ports import Materialized, Ports
+from pettwin_pipeline.defs.tables import show_table
 from pettwin_pipeline.errors import NoBrokerError, PettwinError
 
 if TYPE_CHECKING:
@@ -116,10 +117,9 @@ def _stage_times(points: "Sequence[Point]") -> dict[str, Any]:
         for point in points
         if point.name == "pipeline.stage.latency"
     }
-    rows = [dg.TableRecord({"stage": stage, "ms": took}) for stage, took in times.items()]
-    schema = dg.TableSchema([dg.TableColumn("stage"), dg.TableColumn("ms", "float")])
+    rows = [{"stage": stage, "ms": took} for stage, took in times.items()]
     return {
-        "stage_times": dg.MetadataValue.table(rows, schema=schema),
+        "stage_times": show_table(rows, {"stage": "string", "ms": "float"}),
         "slowest_stage": max(times, key=lambda stage: times[stage]),
     }
 
@@ -129,7 +129,7 @@ def make_pipeline_state_sensor(interval_s: int) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="pipeline_state",
-        minimum_interval_seconds=interval_s,
+        minimum_interval_seconds=due_after_s(interval_s),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Lag, freshness, lanes, backlog, finished runs and life signs, as metrics.",
     )

@@ -1,13 +1,14 @@
 """From readings to alerts: scores and episodes, verdicts on them, what the owners get."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
 from pettwin_pipeline.defs.ingest import OWNERS, STREAM_FRESHNESS
 from pettwin_pipeline.defs.ports import Materialized, Ports
+from pettwin_pipeline.defs.tables import show_table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -137,24 +138,17 @@ def _begin_from(
 def _episodes_table(episodes: "Sequence[Episode]") -> dg.TableMetadataValue:
     worst = sorted(episodes, key=lambda one: (-one.peak, one.pet_id, one.offset))[:_SHOWN]
     rows = [
-        dg.TableRecord(
-            {
-                "pet": one.pet_id,
-                "severity": one.severity,
-                "state": "going on" if one.ended_ms is None else "ended",
-                "peak": one.peak,
-                "reason": one.reason,
-            }
-        )
+        {
+            "pet": one.pet_id,
+            "severity": one.severity,
+            "state": "going on" if one.ended_ms is None else "ended",
+            "peak": one.peak,
+            "reason": one.reason,
+        }
         for one in worst
     ]
     kinds = {"pet": "string", "severity": "string", "state": "string", "peak": "float"}
-    return _table(rows, {**kinds, "reason": "string"})
-
-
-def _table(rows: Sequence[dg.TableRecord], kinds: Mapping[str, str]) -> dg.TableMetadataValue:
-    schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in kinds.items()])
-    return dg.MetadataValue.table(rows, schema=schema)
+    return show_table(rows, {**kinds, "reason": "string"})
 
 
 @dg.asset(
@@ -274,7 +268,7 @@ def _publish(
 def _alerts_table(alerts: "Sequence[Alert]") -> dg.TableMetadataValue:
     counts = Counter(one.severity for one in alerts)
     rows = [
-        dg.TableRecord({"severity": severity, "count": counts[severity]})
+        {"severity": severity, "count": counts[severity]}
         for severity in ("critical", "high", "medium", "low")
     ]
-    return _table(rows, {"severity": "string", "count": "int"})
+    return show_table(rows, {"severity": "string", "count": "int"})

@@ -68,7 +68,10 @@ def without_erased(ports: Ports, readings: "pl.DataFrame") -> "pl.DataFrame":
 
     from pettwin_pipeline.adapters.ledger_upkeep import erased_pets
 
-    erased = erased_pets(ports.ledger.upkeep.erasures(), readings["pet_id"].unique().to_list())
+    erasures = ports.ledger.upkeep.erasures()
+    if not erasures:
+        return readings
+    erased = erased_pets(erasures, readings["pet_id"].unique().to_list())
     for pet_id, erased_s in erased.items():
         came_before = (pl.col("pet_id") == pet_id) & (pl.col("kafka_ms") <= erased_s * 1000)
         readings = readings.filter(~came_before)

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import dagster as dg
@@ -19,6 +19,7 @@ from pettwin_pipeline.batches import OffsetRange
 from pettwin_pipeline.defs.planning import request_ranges
 from pettwin_pipeline.defs.ports import Ports
 from pettwin_pipeline.defs.renewal import Renewal
+from pettwin_pipeline.defs.tables import show_table
 from pettwin_pipeline.errors import (
     BrokerRefusedError,
     BrokerUnreachableError,
@@ -238,13 +239,9 @@ def _reason(error: BaseException) -> str:
 
 def describe_range(record: RangeRecord) -> dict[str, Any]:
     """The offset range and the attempt, as metadata."""
-    rows = [
-        dg.TableRecord({"partition": p.partition, "start": p.start, "end": p.end})
-        for p in record.range.parts
-    ]
-    schema = dg.TableSchema([dg.TableColumn(n, "int") for n in ("partition", "start", "end")])
+    parts = [asdict(part) for part in record.range.parts]
     return {
-        "offset_range": dg.MetadataValue.table(rows, schema=schema),
+        "offset_range": show_table(parts, dict.fromkeys(("partition", "start", "end"), "int")),
         "offsets": record.range.offsets,
         "lane": record.range.lane,
         "attempt": record.attempt,

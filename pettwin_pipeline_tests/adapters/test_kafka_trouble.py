@@ -66,9 +66,9 @@ def test_messages_that_nobody_takes_are_counted_their_cause_is_named_and_none_is
     kafka = Kafka(HURRIED, NOBODY)
     with pytest.raises(DeliveryFailedError, match=r"2 of 2 messages to t.*refused"):
         kafka.publish("t", [Outgoing(b"k", b"v")] * 2)
-    assert kafka._publisher._producer is not None
-    kafka._publisher._producer.poll(0.1)
-    assert len(kafka._publisher._producer) == 0
+    assert kafka._producer is not None
+    kafka._producer.poll(0.1)
+    assert len(kafka._producer) == 0
 
 
 def test_a_message_that_no_broker_takes_is_an_error_of_ours(
