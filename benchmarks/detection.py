@@ -22,8 +22,8 @@ import polars as pl
 
 from pettwin_pipeline.detection.baseline import Baselines, encode_baselines
 from pettwin_pipeline.detection.clinical import FloatArray
+from pettwin_pipeline.detection.hearts import SEVERITIES
 from pettwin_pipeline.detection.scoring import score_batch
-from pettwin_pipeline.detection.screen import SEVERITIES
 from pettwin_pipeline.readings.heartbeats import parse_sessions, recorded_readings
 from pettwin_pipeline.readings.injections import INJECTIONS, inject_every
 from pettwin_pipeline.readings.schema import READING_SCHEMA

@@ -20,8 +20,8 @@ from detection import as_batch, bootstrap, wilson, z_alarms
 
 from pettwin_pipeline.detection.baseline import Baselines
 from pettwin_pipeline.detection.episodes import Episode
+from pettwin_pipeline.detection.hearts import SEVERITIES
 from pettwin_pipeline.detection.scoring import score_batch
-from pettwin_pipeline.detection.screen import SEVERITIES
 from pettwin_pipeline.readings.simulator import PERSISTENT, Fleet, Label, simulate
 
 START_MS = 1_772_323_200_000

@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from pettwin_pipeline.detection.hearts import SEVERITIES
 from pettwin_pipeline.detection.recording import Backtested, EpisodeRow
-from pettwin_pipeline.detection.screen import SEVERITIES
 
 SHOWN_PETS: Final = 6
 POINTS: Final = 2000

@@ -15,7 +15,7 @@ _INK, _PULSE = "#444444", "#c0392b"
 
 def show_worst_episode(episodes: "Sequence[Episode]") -> Mapping[str, Any]:
     """The most severe episode as a picture and its reason; nothing without one."""
-    from pettwin_pipeline.detection.screen import SEVERITIES
+    from pettwin_pipeline.detection.hearts import SEVERITIES
 
     going_on = [one for one in episodes if one.ended_ms is None and one.recent_bpm]
     if not going_on:

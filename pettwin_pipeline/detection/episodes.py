@@ -14,12 +14,12 @@ from typing import Final, Literal
 
 import msgspec
 
+from pettwin_pipeline.detection.hearts import SEVERITIES
 from pettwin_pipeline.detection.reasons import render_reason
 from pettwin_pipeline.detection.screen import (
     CHANNELS,
     DETECTOR_VERSION,
     HEALTH,
-    SEVERITIES,
     Change,
 )
 from pettwin_pipeline.detection.slots import SLOT_MS

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pettwin_pipeline.detection.episodes import Episode
-from pettwin_pipeline.detection.screen import SEVERITIES
+from pettwin_pipeline.detection.hearts import SEVERITIES
 from pettwin_pipeline.readings.schema import tag_species
 from pettwin_pipeline.readings.simulator.labels import Label
 

@@ -15,8 +15,8 @@ import polars as pl
 from pettwin_pipeline.detection.baseline import Baselines
 from pettwin_pipeline.detection.episodes import Episode
 from pettwin_pipeline.detection.generic import FLAG_AT, GenericState, score_series
+from pettwin_pipeline.detection.hearts import SEVERITIES
 from pettwin_pipeline.detection.scoring import score_batch
-from pettwin_pipeline.detection.screen import SEVERITIES
 from pettwin_pipeline.readings.schema import READING_SCHEMA
 
 BATCH: Final = 200_000

@@ -14,7 +14,8 @@ import polars as pl
 from pettwin_pipeline.detection.baseline import Baselines, StateArray
 from pettwin_pipeline.detection.clinical import CodeArray
 from pettwin_pipeline.detection.episodes import Episode, Place, name_episode
-from pettwin_pipeline.detection.screen import SEVERITIES, Change, screen
+from pettwin_pipeline.detection.hearts import SEVERITIES
+from pettwin_pipeline.detection.screen import Change, screen
 from pettwin_pipeline.detection.slots import STATUSES, cut_into_slots
 
 

@@ -17,57 +17,36 @@ from typing import Any, Final
 
 import numpy as np
 
-from pettwin_pipeline.detection import clinical
 from pettwin_pipeline.detection.baseline import RING, IndexArray, StateArray
 from pettwin_pipeline.detection.blocks import BLOCK_SLOTS, ClosedBlocks, cut_into_blocks
 from pettwin_pipeline.detection.clinical import CodeArray, FloatArray
-from pettwin_pipeline.detection.deviation import (
-    CALM_BELOW,
-    FAST,
-    THRESHOLDS,
-    Deviation,
-    deviate,
+from pettwin_pipeline.detection.hearts import (
+    HIGH_TREND,
+    SIGNS,
+    SLOW,
+    Past,
+    Turn,
+    follow_hearts,
 )
+from pettwin_pipeline.detection.rest import FAST, Rest, look_back
 from pettwin_pipeline.detection.sensors import FAULTS, silences, watch
-from pettwin_pipeline.detection.slots import BoolArray, ClosedSlots
-from pettwin_pipeline.detection.trend import HIGH, LIMP, LOW, WINDOWS, follow
+from pettwin_pipeline.detection.slots import BoolArray, ClosedSlots, starts
+from pettwin_pipeline.detection.timelines import Timelines
+from pettwin_pipeline.detection.trend import HIGH, LIMP, WINDOWS, follow
 
 DETECTOR_VERSION: Final = "2"
 """Changes with every change of a result; it is part of every id and file name."""
 
-SEVERITIES: Final = ("none", "low", "medium", "high", "critical")
-COOL: Final = 12
-"""Slots judged without an alarm after which an episode has ended."""
 EVEN_BELOW: Final = -0.15
 LIMP_BELOW: Final = -0.015
 """Averages of spread and gait from which on they are named in a reason."""
-MEDIUM: Final = SEVERITIES.index("medium")
-FADED: Final = 60
-"""Slots judged after which an episode that was medium has ended, if nothing above low is left."""
-LOST: Final = 1080
-"""Slots without a value at rest (three hours) after which an episode is over, whatever comes."""
 LOST_WALK: Final = 8640
 """Slots without a walk (a day) after which nothing is known of a limp."""
 
-SIGNS: Final = (1.0, -1.0)
-"""Of the directions of the heart: high lies above, low below."""
 HEALTH: Final = (("heart_rate", "high"), ("heart_rate", "low"), ("gait_symmetry", "low"))
 """Signal and direction of the episodes of health."""
 CHANNELS: Final = (*HEALTH, *((fault.signal, fault.name) for fault in FAULTS))
 GAP: Final = len(CHANNELS) - 1
-
-STRONG_FAST: Final = np.array([1.4, 1.6])
-STRONG_SLOW: Final = np.array([3.0, 1.6])
-"""Minutes of which both medians lie so far off, as multiples of their thresholds, up and down, from
-what is normal asleep and from what is normal awake, are medium; 1.4 times that is high, twice is
-critical. A pet that falls asleep has a slow heart first and is still afterwards."""
-HIGHER, HIGHEST = 1.4, 2.0
-HIGH_TREND: Final = 2.25
-"""The same for half an hour and more, which is low below 1 and medium from there."""
-LASTING: Final = 120
-"""Slots beyond the limit of the species, by the longer median, after which that is medium."""
-OWN_SHARE: Final = 2.0
-"""... if it is also so far, in thresholds, from what is the pet's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,111 +102,63 @@ class Screened:
 
 
 def screen(states: StateArray, closed: ClosedSlots) -> Screened:
-    """Step over closed slots; `states` is moved on in place.
+    """Take in closed slots; `states` is moved on in place.
 
     Args:
         states: `STATE` records of the pets that `closed.pet` points into.
         closed: slots in the order of time within each pet.
     """
-    score = np.zeros(len(closed.pet))
     worst = np.zeros(len(closed.pet), np.uint8)
-    changes: list[Change] = []
+    if not len(worst):
+        return Screened(np.zeros(0), worst, [])
     blocks = cut_into_blocks(closed, states)
-    block_of = np.full(len(closed.pet), -1)
-    block_of[blocks.closing_slot] = np.arange(len(blocks.block))
-    in_turn = np.argsort(closed.nth, kind="stable")
-    bounds = np.searchsorted(closed.nth[in_turn], np.arange(closed.nth.max(initial=-1) + 2))
-    for begin, end in pairwise(bounds.tolist()):
-        which = in_turn[begin:end]
-        one = states[closed.pet[which]]
-        closes = np.flatnonzero(block_of[which] >= 0)
-        if len(closes):
-            some = one[closes]
-            changes += _close_blocks(some, blocks, block_of[which[closes]], closed, which[closes])
-            one[closes] = some
-        seen = deviate(one, closed, which)
-        changes += _track(one, seen, closed, which)
-        states[closed.pet[which]] = one
-        score[which], worst[which] = one["score"], one["worst"]
-    return Screened(score, worst, changes)
+    first = np.flatnonzero(starts(closed.pet))
+    lines = Timelines.of_lengths(np.diff(first, append=len(closed.pet)))
+    one = states[closed.pet[first]]
+    rest = look_back(one, closed, lines)
+    slow, changes = _follow_blocks(one, blocks, closed, rest, lines)
+    hearts = follow_hearts(one, Past(rest, slow), lines)
+    score = hearts.score
+    limps = np.where(slow["going"][:, LIMP], slow["severity"][:, LIMP], 0)
+    worst = np.maximum(hearts.worst, limps)
+    changes += [_change(turn, row, closed) for turn in hearts.turns for row in range(len(turn.one))]
+    for name, kept in rest.kept.items():
+        one[name] = kept
+    one["score"], one["worst"] = score[lines.last], worst[lines.last]
+    states[closed.pet[first]] = one
+    return Screened(score.astype(np.float64), worst, changes)
 
 
-def _track(
-    one: StateArray, seen: Deviation, closed: ClosedSlots, which: IndexArray
-) -> list[Change]:
-    """Open and close alarms, move episodes on, and tell what changed."""
-    bar = np.where(one["alarm"], CALM_BELOW, 1.0)
-    one["alarm"] = np.where(seen.judged[:, None], seen.ratios >= bar, one["alarm"])
-    one["score"] = np.maximum(seen.ratios.max(axis=1), one["trend"].max(axis=1))
+def _follow_blocks(
+    one: StateArray, blocks: ClosedBlocks, closed: ClosedSlots, rest: Rest, lines: Timelines
+) -> tuple[StateArray, list[Change]]:
+    """Close blocks, one of each pet at a time; SLOW as it stands at each slot."""
+    count, closing = len(one), blocks.closing_slot
+    found = np.empty(count + len(closing), SLOW)
+    found[:count] = one[list(SLOW.names or ())]
+    if not len(closing):
+        return found[lines.of], []
     changes = []
-    for direction in (HIGH, LOW):
-        rises, ends = _move(one, seen, direction)
-        for row in np.flatnonzero(rises | ends).tolist():
-            at = int(closed.pet[which[row]]), int(closed.closing_row[which[row]])
-            changes.append(_change(one, seen, row, direction, at=at, ended=bool(ends[row])))
-    one["worst"] = np.where(one["going"], one["severity"], 0).max(axis=1)
-    return changes
+    heard = lines.before(rest.heard, one["heard"])[closing]
+    species = lines.before(rest.species, one["species"])[closing]
+    size = lines.before(rest.size, one["size"])[closing]
+    pets = lines.of[closing]
+    turns = Timelines.of_lengths(np.bincount(pets)[np.unique(pets)]).turns()
+    for begin, end in pairwise(turns.bounds):
+        which = turns.order[begin:end]
+        some = one[pets[which]]
+        some["heard"], some["species"], some["size"] = heard[which], species[which], size[which]
+        changes += _close_blocks(some, blocks, which, closed, closing[which])
+        one[pets[which]] = some
+        found[count + which] = some[list(SLOW.names or ())]
+    at = np.full(len(lines.of), -1)
+    at[closing] = np.arange(count, count + len(closing))
+    return found[lines.held(at >= 0, at, np.arange(count))], changes
 
 
-def _move(one: StateArray, seen: Deviation, direction: int) -> tuple[BoolArray, BoolArray]:
-    """Move the episodes of a direction on: which began or rose, and which ended."""
-    fast_up, slow_up = one["alarm"][:, direction], one["alarm"][:, direction + 2]
-    trend_up = one["trend_up"][:, direction]
-    going = one["going"][:, direction]
-    up = seen.judged & (fast_up | slow_up | trend_up)
-    if not (up | going).any():
-        return up, going
-    is_quiet = going & seen.judged & (one["ring_n"] == RING) & ~up
-    quiet = np.where(up, 0, np.minimum(one["quiet"][:, direction] + is_quiet, COOL + 1))
-    grade = _grade(one, seen, direction)
-    is_much = up & (trend_up | (grade >= MEDIUM))
-    weak = np.where(is_much, 0, one["weak"][:, direction] + seen.judged)
-    is_told = going & (one["severity"][:, direction] >= MEDIUM)
-    weak = np.where(is_told, np.minimum(weak, 255), 0)
-    ends = going & ((quiet > COOL) | (weak > FADED) | (seen.silent > LOST))
-    begins = up & ~going
-    # a median passes the threshold once half of its slots do: that is when it began
-    window = WINDOWS[one["trend_window"]].astype(np.int64) * BLOCK_SLOTS
-    onset = seen.slot - np.where(fast_up, FAST // 2, np.where(slow_up, RING // 2, window))
-    ratio = np.maximum(seen.ratios[:, direction], seen.ratios[:, direction + 2])
-    peak = np.maximum(ratio, np.where(begins, 0.0, one["peak"][:, direction]))
-    one["started"][:, direction] = np.where(begins, onset, one["started"][:, direction])
-    one["last_up"][:, direction] = np.where(up, seen.slot, one["last_up"][:, direction])
-    one["peak"][:, direction] = np.where(up, peak, one["peak"][:, direction])
-    one["quiet"][:, direction] = np.where(ends, 0, quiet)
-    one["weak"][:, direction] = np.where(ends, 0, weak)
-    one["going"][:, direction] = (going | up) & ~ends
-    told = np.where(begins, 0, one["severity"][:, direction])
-    rises = up & ~ends & (grade > told)
-    one["severity"][:, direction] = np.where(rises, grade, told)
-    return rises, ends
-
-
-def _grade(one: StateArray, seen: Deviation, direction: int) -> CodeArray:
-    """How severe an episode is that is up, an index into SEVERITIES."""
-    sign = SIGNS[direction]
-    critical = clinical.CRITICAL[one["species"], one["size"], 1 - direction]
-    either = (one["level"] * sign).max(axis=1) * sign
-    fast = (seen.median - either) / THRESHOLDS[direction]
-    slow = (seen.long_median - either) / THRESHOLDS[direction + 2]
-    strong = np.minimum(fast / STRONG_FAST[direction], slow / STRONG_SLOW[direction])
-    strong = np.where(seen.is_warm, strong, 0.0)
-    since = seen.slot - one["started"][:, direction]
-    trend = np.where(one["trend_up"][:, direction], one["trend"][:, direction], 0.0)
-    is_own = slow >= OWN_SHARE
-    is_outside = is_own & (sign * seen.long_median > sign * seen.limits[:, 1 - direction])
-    grade = np.ones(len(one), np.uint8)
-    grade[(strong >= 1) | (trend >= 1) | (is_outside & (since >= LASTING))] = 2
-    grade[(strong >= HIGHER) | (trend >= HIGH_TREND)] = 3
-    grade[(strong >= HIGHEST) | (is_own & (sign * seen.long_median > sign * critical))] = 4
-    return grade
-
-
-def _change(
-    one: StateArray, seen: Deviation, row: int, direction: int, *, at: tuple[int, int], ended: bool
-) -> Change:
-    """What is told of the episode of a row; `at` is its pet and the closing row of the slot."""
-    kept = one[row]
+def _change(turn: Turn, row: int, closed: ClosedSlots) -> Change:
+    """What is told of the episode of a heart."""
+    kept, seen, direction = turn.one[row], turn.seen, turn.direction
     recent = kept["ring"][RING - int(kept["ring_n"]) :].astype(np.float64)
     limit = float(seen.limits[row, 1 - direction])
     is_outside = (float(seen.median[row]) - limit) * SIGNS[direction] > 0
@@ -244,13 +175,13 @@ def _change(
         away = float(kept["average"][kept["trend_window"]])
         median = float(kept["trend_level"]) + away
     return Change(
-        pet=at[0],
+        pet=int(closed.pet[seen.at[row]]),
         channel=direction,
-        closing_row=at[1],
+        closing_row=int(closed.closing_row[seen.at[row]]),
         species=int(kept["species"]),
         slot=int(seen.slot[row]),
         started=int(kept["started"][direction]),
-        ended=int(kept["last_up"][direction]) if ended else None,
+        ended=int(kept["last_up"][direction]) if turn.ended[row] else None,
         severity=int(kept["severity"][direction]),
         peak=max(float(kept["peak"][direction]), float(kept["trend"][direction])),
         median=math.exp(median),

@@ -15,7 +15,8 @@ from pettwin_pipeline.detection.alerts import (
     printable,
 )
 from pettwin_pipeline.detection.episodes import Episode, name_episode
-from pettwin_pipeline.detection.screen import CHANNELS, HEALTH, SEVERITIES
+from pettwin_pipeline.detection.hearts import SEVERITIES
+from pettwin_pipeline.detection.screen import CHANNELS, HEALTH
 from pettwin_pipeline.detection.trend import LIMP
 from pettwin_pipeline.detection.verdicts import judge_statistically
 from pettwin_pipeline.readings.schema import SPECIES

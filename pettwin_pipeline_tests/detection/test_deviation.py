@@ -6,7 +6,8 @@ import pytest
 
 from pettwin_pipeline.detection.baseline import PRIOR_WEIGHT
 from pettwin_pipeline.detection.blocks import ACTIVE_ABOVE
-from pettwin_pipeline.detection.deviation import GAP, MAX_FROZEN, RECOVERY, WARM
+from pettwin_pipeline.detection.deviation import MAX_FROZEN, WARM
+from pettwin_pipeline.detection.rest import GAP, RECOVERY
 from pettwin_pipeline_tests.detection.collars import (
     HOUR,
     MINUTE,

@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from pettwin_pipeline.detection.baseline import Baselines
+from pettwin_pipeline.detection.hearts import COOL, LASTING, SEVERITIES
 from pettwin_pipeline.detection.scoring import Scored, score_batch
-from pettwin_pipeline.detection.screen import COOL, LASTING, SEVERITIES
 from pettwin_pipeline_tests.detection.collars import (
     HOUR,
     MINUTE,
