@@ -65,10 +65,12 @@ class Levels:
         """Whose levels learnt when they last might."""
         return _learns(self.frozen)
 
-    def note_profile(self, pets: IndexArray, rest: Rest, slots: IndexArray) -> None:
-        """The usual rates of its kind are the start, where a collar first says what a pet is."""
-        usual = clinical.USUAL[rest.species[slots], rest.size[slots]]
+    def note_profile(self, pets: IndexArray, rest: Rest, at: IndexArray) -> None:
+        """The usual rates of its kind are the start, at a slot that first says what a pet is."""
+        news = rest.is_news[at]
+        pets, at = pets[news], at[news]
         unlearnt = self.weight[pets] == PRIOR_WEIGHT
+        usual = clinical.USUAL[rest.species[at], rest.size[at]]
         self.level[pets] = np.where(unlearnt, usual, self.level[pets])
 
 

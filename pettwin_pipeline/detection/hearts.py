@@ -95,6 +95,57 @@ class Hearts:
     turns: list[Turn] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How far each pet has come, and what is guessed of the slots that follow.
+
+    Attributes:
+        lines: where the slots of each pet lie.
+        rest: what they say.
+        news: the slot at which the collar first says what its pet is, -1 without one.
+        begin: the first slot that is not done, shape (pets,).
+        known: the last slot that was looked at, shape (pets,).
+        learns: whether the level learns from a slot, as far as one has looked, shape (slots,).
+    """
+
+    lines: Timelines
+    rest: Rest
+    news: IndexArray
+    begin: IndexArray
+    known: IndexArray
+    learns: BoolArray
+
+    @classmethod
+    def of_slots(cls, rest: Rest, lines: Timelines) -> "_Way":
+        """Nothing is done yet."""
+        first = lines.first_of(rest.is_news)
+        news = np.where(rest.is_news[first], first, -1)
+        return cls(lines, rest, news, lines.first.copy(), lines.first - 1, rest.judged.copy())
+
+    def unfinished(self) -> IndexArray:
+        """The pets that have slots left."""
+        return np.flatnonzero(self.begin <= self.lines.last)
+
+    def stretch(self, pets: IndexArray) -> tuple[IndexArray, Timelines]:
+        """Their next slots, up to news of what a pet is: a level may begin anew there."""
+        begin, news = self.begin[pets], self.news[pets]
+        end = np.where(news > begin, news, self.lines.last[pets] + 1)
+        longest = max(1, min(STRETCH, STRETCHES // len(pets)))
+        cut = Timelines.of_lengths(np.minimum(end - begin, longest))
+        return begin[cut.of] + cut.nth, cut
+
+    def guess(self, pets: IndexArray, at: IndexArray, cut: Timelines, levels: Levels) -> BoolArray:
+        """Whether levels learn from slots: as was seen, else as they did before."""
+        is_known = at <= self.known[pets][cut.of]
+        guess: BoolArray = self.learns[at] & (is_known | levels.learn()[pets][cut.of])
+        return guess
+
+    def go_on(self, pets: IndexArray, seen: Deviation, cut: Timelines, stop: IndexArray) -> None:
+        """These rows of a stretch were looked at, and up to `stop` they are done."""
+        self.learns[seen.at] = seen.learns
+        self.begin[pets], self.known[pets] = seen.at[stop] + 1, seen.at[cut.last]
+
+
 def follow_hearts(one: StateArray, past: Past, lines: Timelines) -> Hearts:
     """Hold slots against levels; levels, alarms and episodes in `one` are moved on.
 
@@ -103,39 +154,30 @@ def follow_hearts(one: StateArray, past: Past, lines: Timelines) -> Hearts:
         past: what the slots say.
         lines: where the slots of each pet lie.
     """
-    rest, count = past.rest, len(past.rest.slot)
+    count = len(past.rest.slot)
     found = Hearts(np.empty(count, STATE["score"]), np.zeros(count, np.uint8))
     levels, trend = Levels.of_states(one), past.trend["trend"].max(axis=1)
-    begin, known = lines.first.copy(), lines.first - 1
-    guess = rest.judged.copy()
-    news = np.where(rest.is_news[lines.first_of(rest.is_news)], lines.first_of(rest.is_news), -1)
-    while len(pets := np.flatnonzero(begin <= lines.last)):
-        start = begin[pets]
-        is_news = news[pets] == start
-        levels.note_profile(pets[is_news], rest, start[is_news])
-        end = np.where(news[pets] > start, news[pets], lines.last[pets] + 1)
-        cut = Timelines.of_lengths(np.minimum(end - start, _longest(len(pets))))
-        at = start[cut.of] + cut.nth
-        guessed = np.where(at <= known[pets][cut.of], guess[at], rest.judged[at])
-        guessed &= levels.learn()[pets][cut.of] | (at <= known[pets][cut.of])
-        mine = one[pets]
-        seen = deviate(
-            rest,
-            at,
-            levels.of(pets),
-            cut,
-            guess=guessed,
-            trend_up=past.trend["trend_up"][at, :LIMP],
-            ill=_is_ill(mine),
-        )
-        stop = cut.first_of(seen.learns != guessed)
-        _follow_episodes(mine, seen, past, cut, stop=stop, found=found)
-        for name in _EPISODE:
-            one[name][pets] = mine[name]
+    way = _Way.of_slots(past.rest, lines)
+    while len(pets := way.unfinished()):
+        at, cut = way.stretch(pets)
+        levels.note_profile(pets, past.rest, at[cut.first])
+        guess = way.guess(pets, at, cut, levels)
+        ill = _is_ill(one)[pets]
+        trend_up = past.trend["trend_up"][at, :LIMP]
+        seen = deviate(past.rest, at, levels.of(pets), cut, guess=guess, trend_up=trend_up, ill=ill)
+        stop = cut.first_of(seen.learns != guess)
+        is_up = seen.up[:, HIGH] | seen.up[:, LOW]
+        eventful = np.flatnonzero(ill | (cut.total(is_up)[stop] > 0))
+        if len(eventful):
+            rows, part = cut.of_some(eventful)
+            mine = one[pets[eventful]]
+            last = stop[eventful] - cut.first[eventful] + part.first
+            last = _follow_episodes(mine, seen.of(rows), past, part, last=last, found=found)
+            stop[eventful] = rows[last]
+            one[pets[eventful]] = mine
         levels.keep(pets, seen, stop)
         found.score[at] = np.maximum(seen.ratios.max(axis=1), trend[at])
-        guess[at] = seen.learns
-        begin[pets], known[pets] = at[stop] + 1, at[cut.last]
+        way.go_on(pets, seen, cut, stop)
     for name in levels.__slots__:
         one[name] = getattr(levels, name)
     return found
@@ -146,45 +188,36 @@ def _is_ill(one: StateArray) -> BoolArray:
     return ill
 
 
-def _longest(pets: int) -> int:
-    return max(1, min(STRETCH, STRETCHES // pets))
-
-
 def _follow_episodes(
     one: StateArray,
     seen: Deviation,
     past: Past,
     lines: Timelines,
     *,
-    stop: IndexArray,
+    last: IndexArray,
     found: Hearts,
-) -> None:
-    """Move episodes on up to `stop`, which is earlier where one ends, and note what changed."""
-    is_up = seen.up[:, HIGH] | seen.up[:, LOW]
-    is_any = _is_ill(one) | (lines.total(is_up)[stop] > 0)
-    if not is_any.any():
-        return
-    which = np.flatnonzero(is_any)
-    mine = one[which]
-    rows = np.flatnonzero(is_any[lines.of])
-    some, part = seen.of(rows), Timelines.of_lengths((lines.last - lines.first + 1)[which])
-    moved = [_move(mine, some, past, part, direction) for direction in (HIGH, LOW)]
-    ended = part.first_of(moved[HIGH].ends | moved[LOW].ends)
-    last = np.minimum(stop[which] - lines.first[which] + part.first, ended)
-    stop[which] = last - part.first + lines.first[which]
-    valid = np.arange(len(rows)) <= last[part.of]
+) -> IndexArray:
+    """Move episodes on up to the row `last` of each pet, and note what changed.
+
+    Returns:
+        The same, or the row before at which an episode ended: up to there it holds.
+    """
+    moved = [_move(one, seen, past, lines, direction) for direction in (HIGH, LOW)]
+    last = np.minimum(last, lines.first_of(moved[HIGH].ends | moved[LOW].ends))
+    holds = np.arange(len(seen.at)) <= last[lines.of]
     for direction, way in enumerate(moved):
-        going = np.where(way.path["going"], way.path["severity"], 0)
-        found.worst[some.at[valid]] = np.maximum(found.worst[some.at[valid]], going[valid])
-        changed = np.flatnonzero(valid & (way.rises | way.ends))
+        going = np.where(holds & way.path["going"], way.path["severity"], 0)
+        found.worst[seen.at] = np.maximum(found.worst[seen.at], going)
+        changed = np.flatnonzero(holds & (way.rises | way.ends))
         if len(changed):
-            then = _recall(mine[part.of[changed]], some.of(changed), past)
+            now = seen.of(changed)
+            then = _recall(one[lines.of[changed]], now, past)
             for name in _EPISODE:
                 then[name][:, direction] = way.path[name][changed]
-            found.turns.append(Turn(then, some.of(changed), direction, way.ends[changed]))
+            found.turns.append(Turn(then, now, direction, way.ends[changed]))
         for name in _EPISODE:
-            mine[name][:, direction] = way.path[name][last]
-    one[which] = mine
+            one[name][:, direction] = way.path[name][last]
+    return last
 
 
 @dataclass(frozen=True, slots=True)

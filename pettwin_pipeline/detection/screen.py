@@ -114,7 +114,9 @@ def screen(states: StateArray, closed: ClosedSlots) -> Screened:
     blocks = cut_into_blocks(closed, states)
     first = np.flatnonzero(starts(closed.pet))
     lines = Timelines.of_lengths(np.diff(first, append=len(closed.pet)))
-    one = states[closed.pet[first]]
+    pets = closed.pet[first]
+    is_all = len(pets) == len(states)  # then nothing need be copied
+    one = states if is_all else states[pets]
     rest = look_back(one, closed, lines)
     slow, changes = _follow_blocks(one, blocks, closed, rest, lines)
     hearts = follow_hearts(one, Past(rest, slow), lines)
@@ -125,7 +127,8 @@ def screen(states: StateArray, closed: ClosedSlots) -> Screened:
     for name, kept in rest.kept.items():
         one[name] = kept
     one["score"], one["worst"] = score[lines.last], worst[lines.last]
-    states[closed.pet[first]] = one
+    if not is_all:
+        states[pets] = one
     return Screened(score.astype(np.float64), worst, changes)
 
 

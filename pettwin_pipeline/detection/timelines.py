@@ -52,6 +52,11 @@ class Timelines:
         ends = np.cumsum(lengths)
         return cls(ends - lengths, ends - 1, np.repeat(np.arange(len(lengths)), lengths))
 
+    def of_some(self, pets: IndexArray) -> tuple[IndexArray, "Timelines"]:
+        """The rows of some pets, and where those of each then lie."""
+        some = Timelines.of_lengths((self.last - self.first + 1)[pets])
+        return self.first[pets][some.of] + some.nth, some
+
     @property
     def nth(self) -> IndexArray:
         """The number of each row within its pet, from 0."""
