@@ -29,11 +29,11 @@ def recording(rows: int, pets: int, *, all_signals: bool) -> pl.DataFrame:
     number = np.arange(rows)
     pet, step = number % pets, number // pets
     night = np.sin(2 * np.pi * step / (24 * HOUR) + pet)
-    fever = (step + 7 * HOUR * pet) % (24 * HOUR) < HOUR // 2
+    fever = (step + 7 * HOUR * (pet + 1)) % (24 * HOUR) < HOUR // 2
     rate = 68 * np.exp(0.06 * night + 0.35 * fever + 0.07 * dice.standard_normal(rows))
     columns = {
         "pet_id": pl.Series([f"pet-{one:03d}" for one in range(pets)]).gather(pl.Series(pet)),
-        "timestamp": (pl.Series(START_MS + step * STEP_MS).cast(pl.Datetime("ms", "UTC"))),
+        "timestamp": pl.Series(START_MS + step * STEP_MS).cast(pl.Datetime("ms", "UTC")),
         "heart_rate": np.round(rate, 1),
     }
     if all_signals:

@@ -16,6 +16,7 @@ def main() -> None:
             ("stream.py",),
             ("scale.py",),
             ("detection.py",),
+            ("backtest.py",),
             ("datadog_protocol.py",),
             ("latency.py", "--folder", kept),
             ("disk.py", kept),

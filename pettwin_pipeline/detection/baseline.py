@@ -2,7 +2,8 @@
 
 One fixed-size record a pet, so that a million pets are one array. The record holds the open slot
 and block, the ring of slot means at rest, levels, averages, and what is going on. Knows how it is
-kept as bytes; the rules that move it are in `slots`, `screen` and `alarms`.
+kept as bytes; the rules that move it are in `slots`, `blocks`, `trend`, `rest`,
+`deviation`, `hearts` and `screen`.
 """
 
 from dataclasses import dataclass

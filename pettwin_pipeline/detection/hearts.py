@@ -1,10 +1,10 @@
-"""Episodes of the heart: what alarms with memory make of how far a heart is from normal.
+"""Episodes of the heart: alarms with memory on how far a pet is from normal, and how severe.
 
-An episode goes on while an alarm of its direction is up and through the cool-down after it; it
-rises and never falls. Exercise or a silent collar in between do not end it, unless for long. Slots
-are taken a stretch of each pet at a time: who learns is guessed (see `deviation`), and the stretch
-holds up to the first slot where the guess was wrong, or where an episode ends. Knows the trend as
-it stood at each slot; what is told is in `screen`.
+Each of four alarms (fast and slow, high and low) opens at its threshold and closes clearly below;
+a fifth and sixth come from `trend`. An episode goes on while an alarm of its direction is up and
+through the cool-down after it. Exercise or a silent collar in between do not end it, unless for
+long. Slots are taken a stretch of each pet at a time: who learns is guessed (see `deviation`), and
+a stretch holds up to the first slot where the guess was wrong or an episode ends.
 """
 
 from dataclasses import dataclass, field
@@ -70,7 +70,7 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Moment:
     """Slots at which an episode of the heart began, rose or ended, one entry each.
 
     Attributes:
@@ -92,7 +92,7 @@ class Hearts:
 
     score: StateArray
     worst: CodeArray
-    turns: list[Turn] = field(default_factory=list)
+    moments: list[Moment] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +214,7 @@ def _follow_episodes(
             then = _recall(one[lines.of[changed]], now, past)
             for name in _EPISODE:
                 then[name][:, direction] = way.path[name][changed]
-            found.turns.append(Turn(then, now, direction, way.ends[changed]))
+            found.moments.append(Moment(then, now, direction, way.ends[changed]))
         for name in _EPISODE:
             one[name][:, direction] = way.path[name][last]
     return last

@@ -1,11 +1,9 @@
-"""The statistical detector: alarms with memory on how far a pet is from normal, and what they tell.
+"""The statistical detector: what closed slots and blocks tell of a pet and of its collar.
 
-For the heart, each of four alarms (fast and slow, high and low) opens at its threshold and closes
-clearly below it; a fifth and sixth come from `trend`. An episode goes on while an alarm of its
-direction is up and through the cool-down after it; it is told when it begins, when it becomes more
-severe, and when it has ended. Exercise or a silent collar in between do not end it, unless for
-long. A limp, and the faults of a collar, go on until the contrary is seen. Knows nothing of files,
-brokers or people; episodes get their names in `episodes`.
+Blocks come first: `trend` and `sensors` know nothing of the levels of `deviation`. Then `hearts`
+holds slots against them. A limp, and the faults of a collar, go on until the contrary is seen. An
+episode is told when it begins, when it becomes more severe, and when it has ended. Knows nothing of
+files, brokers or people; episodes get their names in `episodes`.
 """
 
 import math
@@ -24,8 +22,8 @@ from pettwin_pipeline.detection.hearts import (
     HIGH_TREND,
     SIGNS,
     SLOW,
+    Moment,
     Past,
-    Turn,
     follow_hearts,
 )
 from pettwin_pipeline.detection.rest import FAST, Rest, look_back
@@ -123,7 +121,9 @@ def screen(states: StateArray, closed: ClosedSlots) -> Screened:
     score = hearts.score
     limps = np.where(slow["going"][:, LIMP], slow["severity"][:, LIMP], 0)
     worst = np.maximum(hearts.worst, limps)
-    changes += [_change(turn, row, closed) for turn in hearts.turns for row in range(len(turn.one))]
+    changes += [
+        _change(moment, row, closed) for moment in hearts.moments for row in range(len(moment.one))
+    ]
     for name, kept in rest.kept.items():
         one[name] = kept
     one["score"], one["worst"] = score[lines.last], worst[lines.last]
@@ -159,9 +159,9 @@ def _follow_blocks(
     return found[lines.held(at >= 0, at, np.arange(count))], changes
 
 
-def _change(turn: Turn, row: int, closed: ClosedSlots) -> Change:
+def _change(moment: Moment, row: int, closed: ClosedSlots) -> Change:
     """What is told of the episode of a heart."""
-    kept, seen, direction = turn.one[row], turn.seen, turn.direction
+    kept, seen, direction = moment.one[row], moment.seen, moment.direction
     recent = kept["ring"][RING - int(kept["ring_n"]) :].astype(np.float64)
     limit = float(seen.limits[row, 1 - direction])
     is_outside = (float(seen.median[row]) - limit) * SIGNS[direction] > 0
@@ -184,7 +184,7 @@ def _change(turn: Turn, row: int, closed: ClosedSlots) -> Change:
         species=int(kept["species"]),
         slot=int(seen.slot[row]),
         started=int(kept["started"][direction]),
-        ended=int(kept["last_up"][direction]) if turn.ended[row] else None,
+        ended=int(kept["last_up"][direction]) if moment.ended[row] else None,
         severity=int(kept["severity"][direction]),
         peak=max(float(kept["peak"][direction]), float(kept["trend"][direction])),
         median=math.exp(median),
