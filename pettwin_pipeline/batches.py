@@ -36,6 +36,18 @@ class PartitionRange:
             raise ValueError(f"not a range: {self}")
 
 
+def join_parts(parts: Iterable[PartitionRange]) -> list[PartitionRange]:
+    """The same offsets in as few parts as can be, in order."""
+    joined: list[PartitionRange] = []
+    for part in sorted(parts):
+        last = joined[-1] if joined else None
+        if last is not None and last.partition == part.partition and part.start <= last.end:
+            joined[-1] = PartitionRange(part.partition, last.start, max(last.end, part.end))
+        else:
+            joined.append(part)
+    return joined
+
+
 @dataclass(frozen=True, slots=True)
 class OffsetRange:
     """What one run works on: the partitions of a lane, each with its offsets."""

@@ -14,11 +14,18 @@ from pettwin_pipeline.defs.ingest import (
     pet_health_stream,
     telemetry_batch,
 )
+from pettwin_pipeline.defs.labels import make_new_labels_sensor, pet_health_labels
 from pettwin_pipeline.defs.notifications import (
     make_unsent_notifications_sensor,
     notifications,
 )
 from pettwin_pipeline.defs.ports import Ports
+from pettwin_pipeline.defs.quality import (
+    detection_quality,
+    hourly_quality,
+    labelled_days,
+    quality_job,
+)
 from pettwin_pipeline.defs.replays import replay_job
 from pettwin_pipeline.defs.reporting import make_pipeline_state_sensor, pipeline_metrics
 from pettwin_pipeline.defs.scoring import (
@@ -57,12 +64,16 @@ defs = dg.Definitions(
         pet_health_dead_letters,
         *STREAM,
         pet_health_alerts_topic,
+        pet_health_labels,
+        labelled_days,
+        detection_quality,
         compacted_readings,
     ],
-    jobs=[stream_job, replay_job, compaction_job, housekeeping_job],
-    schedules=[hourly_compaction, hourly_housekeeping],
+    jobs=[stream_job, replay_job, quality_job, compaction_job, housekeeping_job],
+    schedules=[hourly_compaction, hourly_housekeeping, hourly_quality],
     sensors=[
         make_new_readings_sensor(stream_job, _interval_s),
+        make_new_labels_sensor(quality_job),
         make_unsent_notifications_sensor(min(30, _interval_s)),
         make_pipeline_state_sensor(min(30, _interval_s)),
     ],

@@ -22,6 +22,10 @@ _OF_EPISODES: Final = ("episodes", "alerts", "verdicts")
 """In this order: a verdict names its episode only."""
 
 
+_OF_READINGS: Final = ("readings", hour_files.FOLDER)
+"""Whose rows are readings; those of others are about them."""
+
+
 def erase_from_files(
     files: BatchFiles, pet_id: str, keep_alive: Callable[[], None] = lambda: None
 ) -> dict[str, int]:
@@ -68,7 +72,7 @@ def _without_pet(
         return 0, _from_points(content, pet_id)
     if path.suffix == ".parquet":
         rows, left = _from_frame(content, pet_id, is_hour=kind == hour_files.FOLDER)
-        return 0 if kind == "scores" else rows, left
+        return rows if kind in _OF_READINGS else 0, left
     return 0, None
 
 

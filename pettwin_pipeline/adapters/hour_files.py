@@ -5,6 +5,7 @@ and event time, for whoever looks at a pet; the rows of a range are found again 
 Knows paths and frames.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -13,7 +14,7 @@ import polars as pl
 from upath import UPath
 
 from pettwin_pipeline.adapters.files import BatchFiles, encode_frame, parse_frame
-from pettwin_pipeline.batches import OffsetRange
+from pettwin_pipeline.batches import OffsetRange, join_parts
 
 HOUR_S: Final = 3600
 FOLDER: Final = "hours"
@@ -50,14 +51,24 @@ class HourFiles:
         ordered = rows.sort("pet_id", "time_ms", "partition", "offset")
         return self.files.write(path, encode_hour(ordered))
 
-    def read(self, hour_s: int, one: OffsetRange) -> pl.DataFrame | None:
-        """The rows of a range, in the order (partition, offset); None where the hour is gone."""
+    def read(
+        self, hour_s: int, ranges: Sequence[OffsetRange], columns: list[str] | None = None
+    ) -> pl.DataFrame | None:
+        """The rows of ranges, in the order (partition, offset); None where the hour is gone.
+
+        Args:
+            hour_s: first second of the hour.
+            ranges: that were done in it.
+            columns: beside partition and offset; all of them where they are not named.
+        """
         chosen = pl.any_horizontal(
             (pl.col("partition") == part.partition)
             & pl.col("offset").is_between(part.start, part.end, closed="left")
-            for part in one.parts
+            for part in join_parts(part for one in ranges for part in one.parts)
         )
-        found = [parse_frame(path.read_bytes()).filter(chosen) for path in self.paths(hour_s)]
+        wanted = None if columns is None else ["partition", "offset", *columns]
+        files = (path.read_bytes() for path in self.paths(hour_s))
+        found = [parse_frame(content, wanted).filter(chosen) for content in files]
         return pl.concat(found).sort("partition", "offset") if found else None
 
     def paths(self, hour_s: int | None = None) -> list[UPath]:

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pettwin_pipeline.adapters import ledger_tables as t
+from pettwin_pipeline.adapters.ledger_labels import Labels
 from pettwin_pipeline.adapters.ledger_leases import fence, take_lane
 from pettwin_pipeline.adapters.ledger_outbox import NOBODY, Audience, Outbox, queue_notifications
 from pettwin_pipeline.adapters.ledger_outcomes import (
@@ -50,6 +51,7 @@ class Ledger:
         self.upkeep = Upkeep(engine)
         self.outbox = Outbox(engine)
         self.redrives = Redrives(engine)
+        self.labels = Labels(engine)
 
     def close(self) -> None:
         """Let go of the database."""

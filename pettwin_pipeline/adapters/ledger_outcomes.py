@@ -16,6 +16,8 @@ from pettwin_pipeline.adapters import ledger_tables as t
 from pettwin_pipeline.adapters.telemetry import Tally
 from pettwin_pipeline.detection.alerts import Alert
 from pettwin_pipeline.detection.episodes import Episode
+from pettwin_pipeline.detection.hearts import SEVERITIES
+from pettwin_pipeline.detection.verdicts import LEAST_SEVERITY
 
 
 class Outcomes:
@@ -107,8 +109,14 @@ def add_totals(sql: sa.Connection, topic: str, counts: Mapping[str, Any]) -> Non
 
 
 def keep_episodes(sql: sa.Connection, episodes: Sequence[Episode], now_s: float) -> None:
-    """Write episodes as they stand now; the same id replaces what was known."""
+    """Write episodes as they stand now; the same id replaces what was known.
+
+    `told_ms` stays what it was first: when the episode became so severe that an owner is told.
+    """
     for one in episodes:
+        is_told = SEVERITIES.index(one.severity) >= SEVERITIES.index(LEAST_SEVERITY)
+        is_told &= one.kind == "health" and one.ended_ms is None
+        told_ms = one.raised_ms if is_told else None
         values = {
             "severity": one.severity,
             "ended_ms": one.ended_ms,
@@ -116,7 +124,8 @@ def keep_episodes(sql: sa.Connection, episodes: Sequence[Episode], now_s: float)
             "body": msgspec.json.encode(one).decode(),
         }
         where = t.episodes.c.episode_id == one.episode_id
-        changed = sql.execute(sa.update(t.episodes).where(where).values(**values))
+        first = sa.func.coalesce(t.episodes.c.told_ms, told_ms)
+        changed = sql.execute(sa.update(t.episodes).where(where).values(**values, told_ms=first))
         if changed.rowcount == 0:
             sql.execute(
                 sa.insert(t.episodes).values(
@@ -124,6 +133,7 @@ def keep_episodes(sql: sa.Connection, episodes: Sequence[Episode], now_s: float)
                     pet_id=one.pet_id,
                     started_ms=one.started_ms,
                     raised_ms=one.raised_ms,
+                    told_ms=told_ms,
                     **values,
                 )
             )

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from pettwin_pipeline.errors import LedgerUnreachableError, PettwinError, UnknownFormatError
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 BUSY_TIMEOUT_MS: Final = 30_000
 BACKENDS: Final = ("sqlite", "postgresql")
 _TROUBLE: Final = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.DatabaseError)
@@ -120,6 +120,35 @@ episodes = sa.Table(
     sa.Column("ended_ms", sa.BigInteger),
     sa.Column("noted_s", sa.Float, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
+    sa.Column("told_ms", sa.BigInteger),
+)
+labels = sa.Table(
+    "labels",
+    metadata,
+    sa.Column("label_id", sa.String(200), primary_key=True),
+    sa.Column("pet_id", sa.String(200), nullable=False, index=True),
+    sa.Column("start_ms", sa.BigInteger, nullable=False),
+    sa.Column("end_ms", sa.BigInteger),
+    sa.Column("lead_reported", sa.Boolean, nullable=False),
+    sa.Column("noted_s", sa.Float, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+label_days = sa.Table(
+    "label_days",
+    metadata,
+    sa.Column("day", sa.String(10), primary_key=True),
+    sa.Column("changed_s", sa.Float, nullable=False),
+    sa.Column("asked_s", sa.Float),
+)
+qualities = sa.Table(
+    "qualities",
+    metadata,
+    sa.Column("day", sa.String(10), primary_key=True),
+    sa.Column("detector", sa.String(16), primary_key=True),
+    sa.Column("species", sa.String(16), primary_key=True),
+    sa.Column("computed_s", sa.Float, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("reported", sa.Text, nullable=False),
 )
 alerts = sa.Table(
     "alerts",

@@ -77,6 +77,7 @@ class Upkeep:
             "ranges": (t.ranges, ended & (last_s < before_s)),
             "alerts": (t.alerts, t.alerts.c.noted_s < before_s),
             "outbox": (t.outbox, t.outbox.c.ended_s < before_s),
+            "labels": (t.labels, t.labels.c.end_ms < before_s * 1000),
             "episodes": (
                 t.episodes,
                 t.episodes.c.ended_ms.is_not(None) & (t.episodes.c.noted_s < before_s),
@@ -187,7 +188,7 @@ class Upkeep:
             sql.execute(sa.insert(t.erasures).values(pet_digest=digest, erased_s=now_s))
             return {
                 table.name: sql.execute(sa.delete(table).where(table.c.pet_id == pet_id)).rowcount
-                for table in (t.episodes, t.alerts, t.outbox)
+                for table in (t.episodes, t.alerts, t.outbox, t.labels)
             }
 
     def give_back(self) -> None:

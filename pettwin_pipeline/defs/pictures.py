@@ -3,13 +3,17 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
     from pettwin_pipeline.detection.episodes import Episode
 
+SHARES: Final = ("precision", "recall", "f1", "accuracy")
 _INK, _PULSE = "#444444", "#c0392b"
 
 
@@ -21,12 +25,88 @@ def show_worst_episode(episodes: "Sequence[Episode]") -> Mapping[str, Any]:
     if not going_on:
         return {}
     worst = max(going_on, key=lambda one: (SEVERITIES.index(one.severity), one.peak))
-    image = base64.b64encode(draw_episode(worst)).decode()
-    text = f"![{worst.pet_id}](data:image/png;base64,{image})"
     return {
-        "worst_episode": dg.MetadataValue.md(text),
+        "worst_episode": show_png(worst.pet_id, draw_episode(worst)),
         "worst_episode_reason": f"{worst.pet_id}: {worst.reason}",
     }
+
+
+def show_png(title: str, image: bytes) -> dg.MarkdownMetadataValue:
+    """A picture as metadata."""
+    return dg.MetadataValue.md(
+        f"![{title}](data:image/png;base64,{base64.b64encode(image).decode()})"
+    )
+
+
+def draw_quality(
+    day: str, rows: Sequence[Mapping[str, Any]], trend: Sequence[Mapping[str, Any]]
+) -> bytes:
+    """Shares of a day with their intervals, and how they were on the days before, as a PNG.
+
+    Args:
+        day: ISO 8601.
+        rows: of each detector, all species together, as `detection.quality.figures` writes them.
+        trend: the same of several days, each with its `day`.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0, 3.0), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    for number, one in enumerate(rows):
+        at = [place + 0.16 * (number - (len(rows) - 1) / 2) for place in range(len(SHARES))]
+        _draw_estimates(left, at, [one[name] for name in SHARES], number, one["detector"])
+    left.set_xticks(range(len(SHARES)), SHARES)
+    first = rows[0]
+    windows = sum(first[name] for name in ("tp", "fp", "fn", "tn"))
+    told = f"{day}: {windows} pet-windows, {first['labels']} labels"
+    left.set_title(told, loc="left", fontsize=9)
+    ensemble = [one for one in trend if one["detector"] == rows[-1]["detector"]]
+    for number, name in enumerate(("recall", "precision")):
+        at = [place + 0.25 * number for place in range(len(ensemble))]
+        _draw_estimates(right, at, [one[name] for one in ensemble], number, name)
+    step = max(1, len(ensemble) // 6)
+    right.set_xticks(range(0, len(ensemble), step), [o["day"][5:] for o in ensemble[::step]])
+    right.set_title(f"{rows[-1]['detector']}, by day", loc="left", fontsize=9)
+    for axes in (left, right):
+        axes.set_ylim(0, 1.02)
+        axes.set_xmargin(0.15)
+        axes.tick_params(labelsize=8, colors=_INK)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(fontsize=7, frameon=False, loc="lower left")
+    return _png(figure)
+
+
+def _draw_estimates(
+    axes: "Axes",
+    at: Sequence[float],
+    found: Sequence[Sequence[float] | None],
+    number: int,
+    label: str,
+) -> None:
+    """Points with their intervals, in the colour of a number; what has no value is left out."""
+    known = [(x, one) for x, one in zip(at, found, strict=True) if one is not None]
+    values = [one[0] for _, one in known]
+    low = [max(0.0, one[0] - one[1]) for _, one in known]
+    high = [max(0.0, one[2] - one[0]) for _, one in known]
+    colour = (_PULSE, _INK)[number % 2]
+    axes.errorbar(
+        [x for x, _ in known],
+        values,
+        yerr=[low, high],
+        fmt="o",
+        markersize=4,
+        capsize=3,
+        color=colour,
+        label=label,
+    )
+
+
+def _png(figure: "Figure") -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
 
 
 def draw_episode(episode: "Episode") -> bytes:
@@ -48,6 +128,4 @@ def draw_episode(episode: "Episode") -> bytes:
     )
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=7, frameon=False, loc="best")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+    return _png(figure)

@@ -76,6 +76,10 @@ def anomaly_scores(context: dg.AssetExecutionContext, ports: Ports) -> Materiali
         work.counts["active"] = {str(p): _active(one.baselines) for p, one in scored.items()}
         # What a replay of this range is held against, when its files are compacted or gone.
         work.counts["detector"] = DETECTOR_VERSION
+        if len(scores):
+            work.counts["event_ms"] = list(
+                scores.select(first=pl.col("time_ms").min(), last=pl.col("time_ms").max()).row(0)
+            )
         work.counts["scores_digest"] = digest_scores(scores)
     return dg.MaterializeResult(metadata=metadata)
 

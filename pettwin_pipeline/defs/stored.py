@@ -4,7 +4,7 @@ In the two files of its batch, or in the file of the hour that they were put int
 that was erased since.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from pettwin_pipeline.defs.ports import Ports
@@ -34,7 +34,7 @@ def stored_batch(ports: Ports, record: "RangeRecord") -> "pl.DataFrame | None":
     one = record.range
     if record.compacted_s is not None and record.finished_s is not None:
         hours = HourFiles(ports.files, one.topic, one.epoch)
-        rows = hours.read(hour_of(record.finished_s), one)
+        rows = hours.read(hour_of(record.finished_s), [one])
         return None if rows is None else without_erased(ports, rows)
     try:
         readings = ports.files.read_frame(one, "readings")
@@ -49,6 +49,31 @@ def stored_batch(ports: Ports, record: "RangeRecord") -> "pl.DataFrame | None":
         validate="1:1",
     )
     return without_erased(ports, rows)
+
+
+def stored_hours(
+    ports: Ports, records: "Sequence[RangeRecord]", columns: list[str]
+) -> "Iterator[pl.DataFrame | None]":
+    """Some columns of the readings of done ranges, in pieces; None for each that was removed.
+
+    The file of an hour is read once for all of its ranges.
+    """
+    from pettwin_pipeline.adapters.files import parse_frame
+    from pettwin_pipeline.adapters.hour_files import HourFiles, hour_of
+
+    needed = [*{*columns, "pet_id", "kafka_ms"}]  # as much as tells what was erased
+    together: dict[tuple[str, str, int], list[OffsetRange]] = {}
+    for record in records:
+        one = record.range
+        if record.compacted_s is not None and record.finished_s is not None:
+            place = one.topic, one.epoch, hour_of(record.finished_s)
+            together.setdefault(place, []).append(one)
+            continue
+        content = ports.files.read_bytes(ports.files.path(one, "readings", "parquet"))
+        yield None if content is None else without_erased(ports, parse_frame(content, needed))
+    for (topic, epoch, hour_s), ranges in together.items():
+        rows = HourFiles(ports.files, topic, epoch).read(hour_s, ranges, needed)
+        yield None if rows is None else without_erased(ports, rows)
 
 
 def remove_stored(

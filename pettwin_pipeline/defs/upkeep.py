@@ -36,7 +36,10 @@ MOST_HOURS: Final = 24
 DAY_S: Final = 86_400
 MOST_RUNS: Final = 1000
 """Runs that one pass removes."""
-OUR_JOBS: Final = ("stream_job", "replay_job", "compaction_job", "housekeeping_job")
+OUR_JOBS: Final = (
+    *("stream_job", "replay_job", "quality_job"),
+    *("compaction_job", "housekeeping_job"),
+)
 FRESH_S: Final = 3600
 """Baselines of batches that were done so lately are all kept; of older ones, one an hour."""
 

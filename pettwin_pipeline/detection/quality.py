@@ -17,7 +17,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ import polars as pl
 
 from pettwin_pipeline.detection.episodes import Episode
 from pettwin_pipeline.detection.hearts import SEVERITIES
+from pettwin_pipeline.detection.verdicts import LEAST_SEVERITY
 from pettwin_pipeline.readings.schema import tag_species
 from pettwin_pipeline.readings.simulator.labels import Label
 
@@ -33,17 +34,19 @@ DAY_MS: Final = 24 * 3_600_000
 HOUR_MS: Final = 3_600_000
 ENOUGH_READINGS: Final = 0.5  # of what a pet usually has in a window
 HALF: Final = 0.5
-LEAST_SEVERITY: Final = "medium"
-"""From which on an owner is told, and a window counts as called."""
 LEAST_LABELS: Final = 10
 """Labels of illness and of health together under which nothing is published."""
 PERSISTENT_MS: Final = 6 * HOUR_MS
 """An illness that lasts so long should stay raised, not only be raised."""
 DRAWS: Final = 400
 DETECTOR: Final = "statistical"
+DETECTORS: Final = (DETECTOR, "ensemble")
+"""The screen by itself, and what went out to owners in the end."""
 
 FloatArray = npt.NDArray[np.float64]
 Span = tuple[int, int]
+Told = Mapping[str, Sequence[Span]]
+"""By pet, from when an owner was told of something to its end, ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,29 @@ class Quality:
     is_enough: bool
 
 
+ESTIMATES: Final = (
+    *("accuracy", "precision", "recall", "f1"),
+    *("false_a_day", "lead_h", "coverage"),
+)
+
+
+def figures(one: Quality) -> dict[str, Any]:
+    """A quality as JSON has it: an estimate is [value, low, high], or null without a value."""
+    values: dict[str, Any] = {
+        "detector": one.detector,
+        "species": one.species,
+        **{name: getattr(one, name) for name in ("tp", "fp", "fn", "tn", "labels", "is_enough")},
+        "prevalence": None if math.isnan(one.prevalence) else round(one.prevalence, 4),
+    }
+    for name in ESTIMATES:
+        found: Estimate = getattr(one, name)
+        known = [found.value, found.low, found.high]
+        values[name] = (
+            None if any(map(math.isnan, known)) else [round(number, 4) for number in known]
+        )
+    return values
+
+
 def wilson(hits: int, total: int) -> Estimate:
     """A share with its Wilson interval."""
     if total == 0:
@@ -125,23 +151,28 @@ def bootstrap(
     return Estimate(statistic(np.concatenate(some)), float(low), float(high))
 
 
-def newest_labels(labels: Sequence[Label]) -> list[Label]:
-    """The last of each id: labels come again when their end is known, or when they were wrong."""
-    by_id = {one.label_id: one for one in labels}
-    return [by_id[name] for name in sorted(by_id)]
-
-
-def count_windows(scores: pl.DataFrame) -> pl.DataFrame:
-    """The pet-windows with readings enough to be judged.
+def tally_windows(readings: pl.DataFrame) -> pl.DataFrame:
+    """Readings in each pet-window; tallies of parts are added up by `judged_windows`.
 
     Args:
-        scores: with pet_id and time_ms, of any days.
+        readings: with pet_id, time_ms and species, of any days.
 
     Returns:
-        Frame of pet_id, window (event time divided by WINDOW_MS) and readings.
+        Frame of pet_id, window (event time divided by WINDOW_MS), readings, and species as the
+        pet's readings said it, null where none did.
     """
-    windows = scores.group_by("pet_id", (pl.col("time_ms") // WINDOW_MS).alias("window")).agg(
-        pl.len().alias("readings")
+    window = (pl.col("time_ms") // WINDOW_MS).alias("window")
+    return readings.group_by("pet_id", window).agg(
+        pl.len().alias("readings"), pl.col("species").drop_nulls().last()
+    )
+
+
+def judged_windows(tallies: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """The pet-windows with readings enough to be judged, by pet and time; as `tally_windows`."""
+    windows = (
+        pl.concat(tallies)
+        .group_by("pet_id", "window")
+        .agg(pl.col("readings").sum(), pl.col("species").drop_nulls().last())
     )
     usual = pl.col("readings").quantile(0.9).over("pet_id")
     enough = windows.filter(pl.col("readings") >= ENOUGH_READINGS * usual)
@@ -151,28 +182,23 @@ def count_windows(scores: pl.DataFrame) -> pl.DataFrame:
 def join_labels(
     windows: pl.DataFrame,
     labels: Sequence[Label],
-    episodes: Sequence[Episode],
+    told: Told,
     *,
     until_ms: int,
-    least_severity: str = LEAST_SEVERITY,
 ) -> pl.DataFrame:
     """The counted windows, with the truth and what was called.
 
     Args:
-        windows: of `count_windows`.
+        windows: of `judged_windows`.
         labels: the newest of each id.
-        episodes: all changes of the detector, in stream order.
+        told: by whoever is judged.
         until_ms: what has no end yet goes on until here.
-        least_severity: of episodes that call a window.
 
     Returns:
         Frame of pet_id, window, is_ill, is_called.
     """
     ill = _spans(labels, "illness", until_ms)
     well = _spans(labels, "healthy", until_ms)
-    called = {
-        pet: [span for span, _ in told] for pet, told in raised(episodes, until_ms, least_severity)
-    }
     rows = []
     for pet, window in windows.select("pet_id", "window").iter_rows():
         at = window * WINDOW_MS, (window + 1) * WINDOW_MS
@@ -183,7 +209,7 @@ def join_labels(
             is_ill = False
         else:
             continue
-        rows.append((pet, window, is_ill, _overlap(at, called.get(pet, ())) > 0))
+        rows.append((pet, window, is_ill, _overlap(at, told.get(pet, ())) > 0))
     schema = {
         "pet_id": pl.String,
         "window": pl.Int64,
@@ -193,13 +219,19 @@ def join_labels(
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def raised(
+def told_of(
     episodes: Sequence[Episode], until_ms: int, least_severity: str = LEAST_SEVERITY
-) -> list[tuple[str, list[tuple[Span, Episode]]]]:
-    """By pet, each episode of health from when it had the severity, to its end."""
+) -> dict[str, list[Span]]:
+    """From when each episode of health had a severity, to its end.
+
+    Args:
+        episodes: all changes of the detector, in stream order.
+        until_ms: what has no end yet goes on until here.
+        least_severity: that counts.
+    """
     ends = {one.episode_id: one.ended_ms for one in episodes if one.ended_ms is not None}
     least = SEVERITIES.index(least_severity)
-    found: dict[str, list[tuple[Span, Episode]]] = defaultdict(list)
+    told: dict[str, list[Span]] = defaultdict(list)
     seen = set()
     for one in episodes:
         if one.kind != "health" or one.ended_ms is not None or one.episode_id in seen:
@@ -207,15 +239,15 @@ def raised(
         if SEVERITIES.index(one.severity) >= least:
             seen.add(one.episode_id)
             end_ms = ends.get(one.episode_id, until_ms)
-            found[one.pet_id].append(((one.raised_ms, max(end_ms, one.raised_ms + 1)), one))
-    return sorted(found.items())
+            told[one.pet_id].append((one.raised_ms, max(end_ms, one.raised_ms + 1)))
+    return dict(told)
 
 
 def measure(
     joined: pl.DataFrame,
     labels: Sequence[Label],
-    episodes: Sequence[Episode],
-    species: Mapping[str, str],
+    told: Told,
+    species: Mapping[str, str | None],
     *,
     until_ms: int,
     detector: str = DETECTOR,
@@ -225,7 +257,7 @@ def measure(
     Args:
         joined: of `join_labels`.
         labels: the same.
-        episodes: the same.
+        told: the same.
         species: of each pet, as sent; `other` where it is not here.
         until_ms: the same.
         detector: whose decisions these are.
@@ -234,7 +266,7 @@ def measure(
     tags = {pet: tag_species(species.get(pet)) for pet in pets}
     groups = {tag: [pet for pet in pets if tags[pet] == tag] for tag in sorted(set(tags.values()))}
     return [
-        _measure(some, joined, labels, episodes, detector=detector, species=tag, until_ms=until_ms)
+        _measure(some, joined, labels, told, detector=detector, species=tag, until_ms=until_ms)
         for tag, some in [*groups.items(), ("all", pets)]
         if some
     ]
@@ -244,7 +276,7 @@ def _measure(
     pets: Sequence[str],
     joined: pl.DataFrame,
     labels: Sequence[Label],
-    episodes: Sequence[Episode],
+    told: Told,
     *,
     detector: str,
     species: str,
@@ -256,7 +288,6 @@ def _measure(
     fn, tn = int((ill & ~called).sum()), int((~ill & ~called).sum())
     of_pets = [one for one in labels if one.pet_id in set(pets)]
     truths = [one for one in of_pets if one.kind in {"illness", "healthy"}]
-    told = {pet: [span for span, _ in some] for pet, some in raised(episodes, until_ms)}
     parts = [
         part.select("is_ill", "is_called").cast(pl.Float64).to_numpy()
         for part in mine.partition_by("pet_id")
@@ -288,7 +319,7 @@ def _f1(rows: FloatArray) -> float:
 
 
 def _false_a_day(
-    pets: Sequence[str], labels: Sequence[Label], told: Mapping[str, Sequence[Span]], until_ms: int
+    pets: Sequence[str], labels: Sequence[Label], told: Told, until_ms: int
 ) -> Estimate:
     """Alerts in healthy time per pet-day of it; up to an hour after, they are the illness's."""
     ill, well = _spans(labels, "illness", until_ms), _spans(labels, "healthy", until_ms)
@@ -305,22 +336,32 @@ def _false_a_day(
     return bootstrap(parts, lambda rows: float(rows[:, 0].sum() / rows[:, 1].sum()))
 
 
-def _lead(labels: Sequence[Label], told: Mapping[str, Sequence[Span]], until_ms: int) -> Estimate:
-    by_pet: dict[str, list[float]] = defaultdict(list)
+def lead_times(labels: Sequence[Label], told: Told, until_ms: int) -> dict[str, float]:
+    """Hours from the first alert to the visible symptoms, by label id, where there was one.
+
+    Negative where the owner could see it first.
+    """
+    leads = {}
     for one in labels:
         if one.kind != "illness" or one.visible_ms is None:
             continue
         end_ms = until_ms if one.end_ms is None else one.end_ms
         first = [at for at, _ in told.get(one.pet_id, ()) if one.start_ms <= at <= end_ms]
         if first:
-            by_pet[one.pet_id].append((one.visible_ms - min(first)) / HOUR_MS)
+            leads[one.label_id] = (one.visible_ms - min(first)) / HOUR_MS
+    return leads
+
+
+def _lead(labels: Sequence[Label], told: Told, until_ms: int) -> Estimate:
+    pet_of = {one.label_id: one.pet_id for one in labels}
+    by_pet: dict[str, list[float]] = defaultdict(list)
+    for name, lead in lead_times(labels, told, until_ms).items():
+        by_pet[pet_of[name]].append(lead)
     parts = [np.array(leads, np.float64)[:, None] for leads in by_pet.values()]
     return bootstrap(parts, lambda rows: float(np.median(rows)))
 
 
-def _coverage(
-    labels: Sequence[Label], told: Mapping[str, Sequence[Span]], until_ms: int
-) -> Estimate:
+def _coverage(labels: Sequence[Label], told: Told, until_ms: int) -> Estimate:
     by_pet: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for one in labels:
         end_ms = until_ms if one.end_ms is None else min(one.end_ms, until_ms)

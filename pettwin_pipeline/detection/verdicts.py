@@ -27,6 +27,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """Why this origin: for example that no model is configured."""
 
 
+LEAST_SEVERITY: Final = "medium"
+"""From which on an owner is told; what is less is recorded only."""
 NO_MODEL: Final = "no model is configured: the statistical verdict stands"
 
 NOT_THE_PET: Final = "a fault of the collar, not of the pet"

@@ -1,10 +1,8 @@
 """What the labels said of the detector, as points. Nothing under the least of labels."""
 
-import math
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
-from pettwin_pipeline.detection.quality import Quality
 from pettwin_pipeline.metrics.points import Recorder
 
 _SHARES: Final = ("accuracy", "precision", "recall", "f1")
@@ -12,25 +10,43 @@ _VERDICTS: Final = ("tp", "fp", "fn", "tn")
 _SECONDS_AN_HOUR: Final = 3600.0
 
 
-def record_quality(recorder: Recorder, qualities: Iterable[Quality]) -> None:
-    """Shares in percent, and of each species the pet-windows and the median lead time.
+def record_quality(recorder: Recorder, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Shares in percent of each detector and species: how it stands, sent again and again.
 
-    What the detector was worth for all species has no lead time and no windows of its own: they
-    would be counted twice.
+    Args:
+        recorder: of the points.
+        rows: as `detection.quality.figures` writes them.
     """
-    for one in qualities:
-        if not one.is_enough:
+    for one in rows:
+        if not one["is_enough"]:
             continue
-        tags: dict[str, str | int] = {"detector": one.detector, "species": one.species}
+        tags: dict[str, str | int] = {"detector": one["detector"], "species": one["species"]}
         for name in _SHARES:
-            value = getattr(one, name).value
-            if not math.isnan(value):
-                recorder.gauge(f"pet.health.anomaly.{name}", 100 * value, tags=tags)
-        if one.species == "all":
+            if one[name] is not None:
+                recorder.gauge(f"pet.health.anomaly.{name}", 100 * one[name][0], tags=tags)
+
+
+def record_decisions(recorder: Recorder, news: Iterable[Mapping[str, Any]]) -> None:
+    """Pet-windows that were not counted before, by species: sent once.
+
+    Those of all species together are left out: they would be counted twice.
+    """
+    for one in news:
+        if one["species"] == "all":
             continue
+        tags: dict[str, str | int] = {"detector": one["detector"], "species": one["species"]}
         for name in _VERDICTS:
-            if number := getattr(one, name):
-                recorder.count("pet.health.anomaly.verdicts", number, tags=tags, verdict=name)
-        if not math.isnan(one.lead_h.value):
-            lead_s = one.lead_h.value * _SECONDS_AN_HOUR
-            recorder.distribution("pet.health.anomaly.lead_time", [lead_s], tags=tags)
+            if one[name]:
+                recorder.count("pet.health.anomaly.verdicts", one[name], tags=tags, verdict=name)
+
+
+def record_leads(
+    recorder: Recorder, detector: str, hours_by_species: Iterable[tuple[str, float]]
+) -> None:
+    """How long before the visible symptoms of an illness the first alert came: sent once."""
+    for species, hours in hours_by_species:
+        recorder.distribution(
+            "pet.health.anomaly.lead_time",
+            [hours * _SECONDS_AN_HOUR],
+            tags={"detector": detector, "species": species},
+        )

@@ -51,14 +51,14 @@ def test_the_rows_of_a_range_are_found_in_all_files_of_its_hour(hours: HourFiles
     hours.write(NOON_S, 1, rows((0, 1), (0, 2), (0, 3), (1, 1)))
     hours.write(NOON_S, 9, pl.concat([rows((1, 2), (1, 3)), rows((0, 4), pet="bo")]))
     hours.write(NOON_S + HOUR_S, 12, rows((0, 3)))
-    found = hours.read(NOON_S, one((0, 2, 5), (1, 1, 3)))
+    found = hours.read(NOON_S, [one((0, 2, 5), (1, 1, 3))])
     assert found is not None
     places = list(found.select("partition", "offset").iter_rows())
     assert places == [(0, 2), (0, 3), (0, 4), (1, 1), (1, 2)]
 
 
 def test_an_hour_that_is_gone_has_no_rows(hours: HourFiles) -> None:
-    assert hours.read(NOON_S, one((0, 2, 5))) is None
+    assert hours.read(NOON_S, [one((0, 2, 5))]) is None
     assert hours.paths() == []
 
 

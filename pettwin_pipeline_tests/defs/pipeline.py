@@ -37,6 +37,7 @@ _TIMES = {
     "leases": ("taken_s", "expires_s"),
     "episodes": ("noted_s",),
     "alerts": ("noted_s",),
+    "label_days": ("changed_s", "asked_s"),
     "outbox": ("queued_s", "not_before_s", "tried_s", "ended_s"),
 }
 
@@ -108,7 +109,10 @@ class Pipeline:
         from pettwin_pipeline.defs.ports import Ports
 
         with dg.build_sensor_context(
-            instance=self.instance, cursor=cursor, resources={"ports": Ports()}
+            instance=self.instance,
+            cursor=cursor,
+            resources={"ports": Ports()},
+            repository_def=repository(),
         ) as context:
             return self.sensor(name).evaluate_tick(context)
 

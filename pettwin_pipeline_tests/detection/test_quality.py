@@ -11,10 +11,12 @@ from pettwin_pipeline.detection.quality import (
     WINDOW_MS,
     Quality,
     bootstrap,
-    count_windows,
     join_labels,
+    judged_windows,
+    lead_times,
     measure,
-    newest_labels,
+    tally_windows,
+    told_of,
     wilson,
 )
 from pettwin_pipeline.readings.simulator.labels import Label, LabelKind
@@ -63,14 +65,17 @@ def _windows(count: int, pet_id: str = "rex") -> pl.DataFrame:
 def _joined(
     labels: list[Label], episodes: list[Episode], windows: int = 96
 ) -> dict[int, tuple[bool, bool]]:
-    frame = join_labels(_windows(windows), labels, episodes, until_ms=windows * WINDOW_MS)
+    until_ms = windows * WINDOW_MS
+    told = told_of(episodes, until_ms)
+    frame = join_labels(_windows(windows), labels, told, until_ms=until_ms)
     return {window: (ill, called) for _, window, ill, called in frame.iter_rows()}
 
 
 def _quality(labels: list[Label], episodes: list[Episode], windows: int = 96) -> Quality:
     until_ms = windows * WINDOW_MS
-    joined = join_labels(_windows(windows), labels, episodes, until_ms=until_ms)
-    *_, whole = measure(joined, labels, episodes, {"rex": "dog"}, until_ms=until_ms)
+    told = told_of(episodes, until_ms)
+    joined = join_labels(_windows(windows), labels, told, until_ms=until_ms)
+    *_, whole = measure(joined, labels, told, {"rex": "dog"}, until_ms=until_ms)
     return whole
 
 
@@ -78,8 +83,23 @@ def test_a_window_counts_with_half_of_the_readings_that_its_pet_usually_has() ->
     times = [window * WINDOW_MS + at for window in range(10) for at in range(0, WINDOW_MS, 9000)]
     some = [10 * WINDOW_MS + at for at in range(0, WINDOW_MS // 2, 9000)]
     few = [11 * WINDOW_MS + at for at in range(0, WINDOW_MS // 3, 9000)]
-    scores = pl.DataFrame({"pet_id": "rex", "time_ms": times + some + few})
-    assert count_windows(scores)["window"].to_list() == list(range(11))
+    readings = pl.DataFrame({"pet_id": "rex", "time_ms": times + some + few, "species": "dog"})
+    whole = judged_windows([tally_windows(readings)])
+    assert whole["window"].to_list() == list(range(11))
+    parts = [tally_windows(readings[begin : begin + 37]) for begin in range(0, len(readings), 37)]
+    assert judged_windows(parts).equals(whole)
+
+
+def test_a_pet_is_of_the_species_that_any_of_its_readings_says() -> None:
+    readings = pl.DataFrame({"pet_id": "mia", "time_ms": [0, 1, 2], "species": [None, "cat", None]})
+    parts = [tally_windows(readings[:2]), tally_windows(readings[2:])]
+    assert judged_windows(parts)["species"].to_list() == ["cat"]
+
+
+def test_the_lead_of_an_illness_is_negative_where_the_owner_saw_it_first() -> None:
+    ill = _label("illness", 0, DAY, visible_ms=2 * HOUR)
+    assert lead_times([ill], {"rex": [(5 * HOUR, DAY)]}, DAY) == {ill.label_id: -3.0}
+    assert lead_times([ill], {"rex": [(DAY + 1, 2 * DAY)]}, 2 * DAY) == {}
 
 
 def test_a_window_is_ill_when_half_of_it_is_and_healthy_when_all_of_it_is() -> None:
@@ -129,12 +149,6 @@ def test_an_episode_and_an_illness_without_an_end_go_on() -> None:
     assert sum(called for _, called in joined.values()) == 95
 
 
-def test_the_later_message_of_a_label_replaces_the_earlier() -> None:
-    first, later = _label("illness", 0, None), _label("illness", 0, HOUR)
-    other = _label("healthy", HOUR, None)
-    assert newest_labels([first, other, later]) == [other, later]
-
-
 def test_windows_are_told_apart_and_shares_follow_from_them() -> None:
     labels = [_label("healthy", 0, 12 * HOUR), _label("illness", 12 * HOUR, DAY)]
     episodes = [*_episode(HOUR, 2 * HOUR), *_episode(15 * HOUR, DAY)]
@@ -170,9 +184,9 @@ def test_without_labels_enough_it_says_so() -> None:
 def test_each_species_is_measured_by_itself_and_all_together() -> None:
     windows = pl.concat([_windows(4), _windows(4, "mia"), _windows(4, "bun")])
     labels = [_label("healthy", 0, HOUR, pet_id=pet) for pet in ("rex", "mia", "bun")]
-    joined = join_labels(windows, labels, [], until_ms=HOUR)
+    joined = join_labels(windows, labels, {}, until_ms=HOUR)
     species = {"rex": "dog", "mia": "cat", "bun": "rabbit"}
-    found = measure(joined, labels, [], species, until_ms=HOUR)
+    found = measure(joined, labels, {}, species, until_ms=HOUR)
     assert {one.species: one.tn for one in found} == {"cat": 4, "dog": 4, "other": 4, "all": 12}
 
 
