@@ -114,3 +114,27 @@ def test_a_folder_in_place_of_the_file_is_an_error_in_one_line(tmp_path: Path) -
     (tmp_path / "ledger.sqlite").mkdir()
     with pytest.raises(PettwinError, match="unable to open database file"):
         open_engine(url(tmp_path))
+
+
+def test_a_ledger_of_the_first_format_is_brought_up_to_date_with_what_is_in_it(
+    tmp_path: Path,
+) -> None:
+    record = requested(open_ledger(url(tmp_path)), (0, 0, 10))
+    engine = open_engine(url(tmp_path))
+    with engine.begin() as connection:
+        for table in ("labels", "label_days", "qualities"):
+            connection.exec_driver_sql(f"DROP TABLE {table}")
+        connection.exec_driver_sql("ALTER TABLE episodes DROP COLUMN told_ms")
+    engine.dispose()
+    set_format_as_it_was(tmp_path, "0001")
+    ledger = open_ledger(url(tmp_path))
+    assert status(ledger, record) == ("requested", 1)
+    assert ledger.labels.between(0, 2**52) == []
+
+
+def set_format_as_it_was(folder: Path, version: str) -> None:
+    """As `set_format`, without opening the ledger, which would bring it up to date."""
+    engine = sa.create_engine(url(folder).replace("postgresql://", "postgresql+psycopg://"))
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = :v"), {"v": version})
+    engine.dispose()

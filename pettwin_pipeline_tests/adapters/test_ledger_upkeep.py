@@ -82,7 +82,7 @@ def with_outcomes(ledger: Ledger) -> None:
 def test_what_is_known_of_a_pet_is_erased_and_nothing_of_others(ledger: Ledger) -> None:
     with_outcomes(ledger)
     erased = ledger.upkeep.erase("rex", NOW_S)
-    assert erased == {"episodes": 1, "alerts": 1, "outbox": 1}
+    assert erased == {"episodes": 1, "alerts": 1, "outbox": 1, "labels": 0}
     assert ledger.outbox.backlog()["file"].waiting == 1
     assert [one["pet_id"] for one in ledger.outcomes.alerts(9)] == ["bo"]
     assert ledger.outcomes.count_episodes() == 1

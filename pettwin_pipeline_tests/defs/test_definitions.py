@@ -43,7 +43,7 @@ def test_stream_assets_jobs_and_sensors_are_there_and_on(pipeline: Pipeline) -> 
         "notifications",
         "pipeline_metrics",
     }
-    for name in ("new_readings", "unsent_notifications", "pipeline_state"):
+    for name in ("new_readings", "new_labels", "unsent_notifications", "pipeline_state"):
         sensor = found.get_sensor_def(name)
         assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
     assert found.get_job("stream_job").tags["dagster/max_retries"] == "0"
@@ -72,6 +72,7 @@ def test_only_the_check_that_nothing_was_skipped_blocks(pipeline: Pipeline) -> N
         "one_verdict_for_each_episode_and_severity": False,
         "notifications_were_delivered": False,
         "points_were_accepted": False,
+        "accuracy_is_as_agreed": False,
     }
 
 
