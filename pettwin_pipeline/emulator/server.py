@@ -84,7 +84,7 @@ def running_local_datadog(
         StackError: it does not start.
     """
     state = State.opened(path, seed=seed)
-    with contextlib.closing(state.storage), listening_socket(port) as listener:
+    with contextlib.closing(state), listening_socket(port) as listener:
         server = _server(state)
         ready = threading.Event()
         thread = threading.Thread(
@@ -132,7 +132,7 @@ def serve_in_foreground(
         UnknownFormatError: another release wrote the file.
     """
     state = State.opened(path, seed=seed)
-    with contextlib.closing(state.storage), listening_socket(port) as listener:
+    with contextlib.closing(state), listening_socket(port) as listener:
         server = _server(state)
         with _ending_on_signals(server):
             asyncio.run(_serve(server, listener, lambda: ready(_address(listener))))
