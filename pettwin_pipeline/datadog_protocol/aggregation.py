@@ -140,6 +140,18 @@ def sketch_points(sent: Iterable[SentPoints]) -> list[StoredPoint]:
     ]
 
 
+def sent_points(sent: Iterable[SentPoints]) -> Iterator[StoredPoint]:
+    """Points of HTTP as they are kept: as they were sent, those of distributions as sketches."""
+    sketched: list[SentPoints] = []
+    for one in sent:
+        if one.type == "distribution":
+            sketched.append(one)
+            continue
+        for when, value in one.points:
+            yield StoredPoint(one.name, one.tags, one.type, when, value, one.interval_s)
+    yield from sketch_points(sketched)
+
+
 def _add(bucket: _Bucket, series: Series, sample: Sample) -> None:
     match sample.type:
         case "count":

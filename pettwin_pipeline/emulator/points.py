@@ -7,7 +7,6 @@ holds, sketches are added up. Safe to use from several threads.
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final
 
 from pettwin_pipeline.datadog_protocol.aggregation import StoredPoint, StoredType
 from pettwin_pipeline.datadog_protocol.rolling import Grid, Rolled, StoredSeries, roll
@@ -20,8 +19,6 @@ from pettwin_pipeline.datadog_protocol.sketches import (
 from pettwin_pipeline.datadog_protocol.syntax import Scope
 from pettwin_pipeline.emulator.recent_points import RecentNumbers, RecentSketches
 from pettwin_pipeline.emulator.series_index import Metric, SeriesIndex
-
-TOO_MANY_SERIES: Final = "too many series"
 
 
 class Points:
@@ -42,16 +39,16 @@ class Points:
     def close(self) -> None:
         """Let go of the file."""
 
-    def add(self, points: Iterable[StoredPoint]) -> int:
-        """Keep points; how many were refused because there are too many series."""
-        refused = 0
+    def add(self, points: Iterable[StoredPoint]) -> list[StoredPoint]:
+        """Keep points; those are given back that were refused: there are too many series."""
+        refused: list[StoredPoint] = []
         with self._lock:
             for point in points:
                 series, _ = self._index.admit(
                     point.name, point.tags, point.type, point.interval_s or 1
                 )
                 if series is None:
-                    refused += 1
+                    refused.append(point)
                     continue
                 metric = self._index.metrics[point.name]
                 metric.seen_s = max(metric.seen_s, point.start_s)
@@ -79,6 +76,11 @@ class Points:
         """All of them, by name."""
         with self._lock:
             return [self._index.metrics[name] for name in sorted(self._index.metrics)]
+
+    def told(self) -> dict[str, int]:
+        """How much there is."""
+        with self._lock:
+            return {"metrics": len(self._index.metrics), "series": len(self._index)}
 
     def find(self, metric: str, scope: Scope) -> Sequence[StoredSeries]:
         """The series of a metric that the scope takes, in the order of their coming."""
@@ -111,6 +113,9 @@ class Points:
             place = (at_s - over.start_s) // over.interval_s
             found.setdefault(place, []).append(decode_sketch(encoded))
         return [merged(found[place]) if place in found else None for place in range(over.buckets)]
+
+    def tidy(self, now_s: float) -> None:
+        """What has to be done now and then."""
 
     def clear(self) -> None:
         """Forget everything."""

@@ -10,6 +10,7 @@ from pettwin_pipeline.emulator.faults import Faults
 from pettwin_pipeline.emulator.kept_requests import KeptRequests
 from pettwin_pipeline.emulator.points import Points
 from pettwin_pipeline.emulator.rate_limits import RateLimits
+from pettwin_pipeline.emulator.received import Received
 from pettwin_pipeline.emulator.storage import Storage
 from pettwin_pipeline.emulator.timeline import Timeline
 
@@ -21,6 +22,7 @@ class State:
     storage: Storage
     points: Points = field(default_factory=Points)
     timeline: Timeline = field(default_factory=Timeline)
+    received: Received = field(default_factory=Received)
     clock: Clock = field(default_factory=Clock)
     dice: Dice = field(default_factory=Dice)
     faults: Faults = field(default_factory=Faults)
@@ -65,6 +67,7 @@ class State:
         self.storage.clear()
         self.points.clear()
         self.timeline.clear()
+        self.received.clear()
         self.clock.reset()
         self.faults.clear()
         self.requests.clear()

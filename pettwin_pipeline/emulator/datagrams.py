@@ -1,0 +1,141 @@
+"""Sockets for DogStatsD, emptied by a process of their own (`drain`), and a thread that reads it.
+
+Knows sockets, processes and threads; what the bytes say is the business of whoever takes them.
+"""
+
+import contextlib
+import logging
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from pettwin_pipeline.emulator import drain
+from pettwin_pipeline.errors import StackError
+
+log = logging.getLogger(__name__)
+LOOPBACK: Final = "127.0.0.1"
+DEFAULT_PORT: Final = 8125
+_WISHED_BUFFER: Final = 8 * 1024 * 1024
+_READ_BYTES: Final = 1024 * 1024
+_PAUSE_S: Final = 0.005
+"""Between two reads: what came meanwhile is read together."""
+_STOPS_WITHIN_S: Final = 5.0
+
+Take = Callable[[bytes, int, int], None]
+"""Takes datagrams with a line feed between, their number, and how many were thrown away."""
+
+
+def _widen(one: socket.socket) -> None:
+    """Ask for a large buffer; what the kernel grants is enough, with `drain` behind it."""
+    with contextlib.suppress(OSError):
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WISHED_BUFFER)
+
+
+def udp_socket(port: int = 0) -> socket.socket:
+    """A socket on loopback: on the port, or on a free one if it is taken, or 0."""
+    bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    _widen(bound)
+    try:
+        bound.bind((LOOPBACK, port))
+    except OSError:
+        bound.close()
+        if port == 0:
+            raise
+        return udp_socket(0)
+    return bound
+
+
+def unix_socket(path: Path) -> socket.socket:
+    """A datagram socket at the path; what is left there of a process that ended is removed.
+
+    Raises:
+        StackError: something else is there, or the path cannot be used.
+    """
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    _widen(bound)
+    try:
+        if path.is_socket():
+            path.unlink()
+        bound.bind(str(path))
+    except OSError as error:
+        bound.close()
+        raise StackError(f"DogStatsD cannot listen at {path}: {error}") from None
+    return bound
+
+
+class DatagramReader:
+    """Reads sockets from when it is made until it is closed.
+
+    Args:
+        sources: bound datagram sockets; theirs is the reader's from now on.
+        take: called in a thread of the reader, one call after another.
+    """
+
+    def __init__(self, sources: list[socket.socket], take: Take) -> None:
+        self._take = take
+        self._ours, theirs = socket.socketpair()
+        _widen(self._ours)
+        numbers = [one.fileno() for one in sources]
+        # -I -S: nothing but the standard library is looked for, it starts in hundredths of a second
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(drain.__file__), *map(str, numbers)],
+            stdin=theirs.fileno(),
+            stdout=subprocess.DEVNULL,
+            pass_fds=numbers,
+            start_new_session=True,
+            env={"PATH": os.environ.get("PATH", "")},
+        )
+        theirs.close()
+        for one in sources:
+            one.close()
+        self._thread = threading.Thread(target=self._run, name="dogstatsd", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Read what is there still, then end."""
+        with contextlib.suppress(OSError):
+            self._ours.shutdown(socket.SHUT_WR)
+        try:
+            self._process.wait(_STOPS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._thread.join()
+        self._ours.close()
+
+    def _run(self) -> None:
+        waiting = bytearray()
+        while piece := self._ours.recv(_READ_BYTES):
+            waiting += piece
+            self._hand_on(waiting)
+            time.sleep(_PAUSE_S)
+
+    def _hand_on(self, waiting: bytearray) -> None:
+        """Every whole frame."""
+        head: struct.Struct = drain.HEAD
+        place = datagrams = lost = 0
+        parts: list[bytes] = []
+        while len(waiting) - place >= head.size:
+            size, number = head.unpack_from(waiting, place)
+            if len(waiting) - place - head.size < size:
+                break
+            start = place + head.size
+            place = start + size
+            if number & drain.LOST:
+                lost += number & ~drain.LOST
+            else:
+                parts.append(bytes(waiting[start:place]))
+                datagrams += number
+        del waiting[:place]
+        if parts or lost:
+            try:
+                self._take(b"\n".join(parts), datagrams, lost)
+            except Exception:
+                log.exception("%s datagrams could not be taken", datagrams)
