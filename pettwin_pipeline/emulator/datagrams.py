@@ -26,6 +26,7 @@ _WISHED_BUFFER: Final = 8 * 1024 * 1024
 _READ_BYTES: Final = 1024 * 1024
 _PAUSE_S: Final = 0.005
 """Between two reads: what came meanwhile is read together."""
+_RESTART_PAUSE_S: Final = 0.1
 _STOPS_WITHIN_S: Final = 5.0
 
 Take = Callable[[bytes, int, int], None]
@@ -73,49 +74,73 @@ def unix_socket(path: Path) -> socket.socket:
 class DatagramReader:
     """Reads sockets from when it is made until it is closed.
 
+    The process that empties them is started again if somebody kills it: the sockets are held here
+    too, and what came meanwhile waits in them.
+
     Args:
         sources: bound datagram sockets; theirs is the reader's from now on.
         take: called in a thread of the reader, one call after another.
     """
 
     def __init__(self, sources: list[socket.socket], take: Take) -> None:
+        self._sources = sources
         self._take = take
-        self._ours, theirs = socket.socketpair()
-        _widen(self._ours)
-        numbers = [one.fileno() for one in sources]
-        # -I -S: nothing but the standard library is looked for, it starts in hundredths of a second
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(drain.__file__), *map(str, numbers)],
-            stdin=theirs.fileno(),
-            stdout=subprocess.DEVNULL,
-            pass_fds=numbers,
-            start_new_session=True,
-            env={"PATH": os.environ.get("PATH", "")},
-        )
-        theirs.close()
-        for one in sources:
-            one.close()
+        self._closing = False
+        self._ours, self._process = self._started()
         self._thread = threading.Thread(target=self._run, name="dogstatsd", daemon=True)
         self._thread.start()
 
+    def _started(self) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+        ours, theirs = socket.socketpair()
+        _widen(ours)
+        numbers = [one.fileno() for one in self._sources]
+        with theirs:
+            # -I -S: only the standard library is looked for, it starts in hundredths of a second
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(drain.__file__), *map(str, numbers)],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                pass_fds=numbers,
+                env={"PATH": os.environ.get("PATH", "")},
+            )
+        return ours, process
+
     def close(self) -> None:
         """Read what is there still, then end."""
+        self._closing = True
         with contextlib.suppress(OSError):
             self._ours.shutdown(socket.SHUT_WR)
-        try:
-            self._process.wait(_STOPS_WITHIN_S)
-        except subprocess.TimeoutExpired:
+        self._thread.join(_STOPS_WITHIN_S)
+        if self._thread.is_alive():
             self._process.kill()
-            self._process.wait()
-        self._thread.join()
+            self._thread.join()
+        self._process.wait()
         self._ours.close()
+        for one in self._sources:
+            one.close()
 
     def _run(self) -> None:
+        self._read()
+        while not self._closing:
+            log.warning("the process that empties the DogStatsD sockets ended; another one starts")
+            self._process.wait()
+            self._ours.close()
+            time.sleep(_RESTART_PAUSE_S)
+            self._ours, self._process = self._started()
+            self._read()
+
+    def _read(self) -> None:
         waiting = bytearray()
-        while piece := self._ours.recv(_READ_BYTES):
+        while piece := self._received():
             waiting += piece
             self._hand_on(waiting)
             time.sleep(_PAUSE_S)
+
+    def _received(self) -> bytes:
+        try:
+            return self._ours.recv(_READ_BYTES)
+        except ConnectionError:
+            return b""
 
     def _hand_on(self, waiting: bytearray) -> None:
         """Every whole frame."""

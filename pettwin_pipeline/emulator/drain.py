@@ -13,6 +13,7 @@ is told in a frame without bytes, with `LOST` added. It ends when the other proc
 
 import contextlib
 import select
+import signal
 import socket
 import struct
 import sys
@@ -128,5 +129,6 @@ def finish(outlet: Outlet, other: socket.socket, sources: list[socket.socket]) -
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError, ConnectionResetError):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the business of the other process
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         run([int(text) for text in sys.argv[1:]])

@@ -3,7 +3,7 @@
 Selection keeps what it found for a scope until a series of that metric is added.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -38,6 +38,10 @@ class Metric:
     series: list[StoredSeries] = field(default_factory=list)
     selections: dict[Scope, list[StoredSeries]] = field(default_factory=dict)
 
+    def saw(self, at_s: int) -> None:
+        """Points came of that second."""
+        self.seen_s = max(self.seen_s, at_s)
+
     @property
     def tags(self) -> list[str]:
         """Of all of its series, sorted, each once."""
@@ -61,31 +65,39 @@ class SeriesIndex:
         self.metrics: dict[str, Metric] = {}
         self.metric_of: dict[int, str] = {}
 
+    def clear(self) -> None:
+        """Forget all; keys are not used again."""
+        self.by_identity.clear()
+        self.metrics.clear()
+        self.metric_of.clear()
+
     def __len__(self) -> int:
         return len(self.by_identity)
 
     def admit(
         self, name: str, tags: tuple[str, ...], kind: StoredType, interval_s: int
-    ) -> tuple[StoredSeries | None, bool]:
-        """The series, made if it is new, and whether it is new or changed; None beyond a limit.
+    ) -> tuple[Metric | None, StoredSeries | None, bool]:
+        """Metric, series, and whether it is new or changed; None beyond a limit.
 
         Of one that changes its type or its interval the latest holds.
         """
         identity = (name, tags, kind == "distribution")
         found = self.by_identity.get(identity)
+        metric = self.metrics.get(name)
         if found is not None:
             if found.type == kind and found.interval_s == interval_s:
-                return found, False
-            return self._replace(identity, StoredSeries(found.key, tags, kind, interval_s)), True
-        metric = self.metrics.get(name)
+                return metric, found, False
+            changed = StoredSeries(found.key, tags, kind, interval_s)
+            return metric, self._replace(identity, changed), True
         if len(self.by_identity) >= self._most or (
             metric is not None and len(metric.series) >= self._most_of_a_metric
         ):
-            return None, False
-        return self.add(name, StoredSeries(self._next, tags, kind, interval_s)), True
+            return None, None, False
+        series = StoredSeries(self._next, tags, kind, interval_s)
+        return self.add(name, series), series, True
 
-    def add(self, name: str, series: StoredSeries) -> StoredSeries:
-        """A series that is known to be new."""
+    def add(self, name: str, series: StoredSeries) -> Metric:
+        """A series that is known to be new; its metric."""
         metric = self.metrics.get(name)
         if metric is None:
             metric = self.metrics[name] = Metric(name, series.type)
@@ -95,7 +107,7 @@ class SeriesIndex:
         self.by_identity[name, series.tags, series.type == "distribution"] = series
         self.metric_of[series.key] = name
         self._next = max(self._next, series.key + 1)
-        return series
+        return metric
 
     def _replace(self, identity: Identity, series: StoredSeries) -> StoredSeries:
         metric = self.metrics[identity[0]]
@@ -130,9 +142,3 @@ class SeriesIndex:
                 del self.by_identity[name, one.tags, one.type == "distribution"]
             if not metric.series:
                 del self.metrics[name]
-
-    def __iter__(self) -> Iterator[tuple[str, StoredSeries]]:
-        """Metric and series of all."""
-        for name, metric in self.metrics.items():
-            for one in metric.series:
-                yield name, one

@@ -79,7 +79,7 @@ def test_alone_it_answers_until_a_signal_and_leaves_nothing_that_says_it_runs(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     with alone(tmp_path) as program:
-        local = LocalDatadog(address_in(tmp_path), State.opened())
+        local = LocalDatadog(address_in(tmp_path), State.opened(), 0)
         assert ask(local, "GET", "/_local/health", headers={}).status == 200
         program.send_signal(number)
         said, _ = program.communicate(timeout=20)

@@ -78,7 +78,8 @@ def _is_answered(formula: Formula, names: dict[str, Any]) -> bool:
 def _unit(state: State, formula: Formula, names: dict[str, Expression]) -> Any:
     """Of a formula that is one query alone."""
     alone = formula.expression
-    return units_of(state, names[alone.name]) if isinstance(alone, Named) else None
+    query = names.get(alone.name) if isinstance(alone, Named) else None
+    return None if query is None else units_of(state, query)
 
 
 def _timeseries(state: State, call: Call) -> Answer:
