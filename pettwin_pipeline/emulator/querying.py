@@ -111,10 +111,9 @@ def window_grid(
     return grid_of(expressions, from_s, to_s, interval_s)
 
 
-def at_once(frame: Frame, aggregator: str) -> Frame:
-    """The frame as one number a group, over the whole of its time."""
+def at_once(frame: Frame, aggregator: str, over: Grid) -> Frame:
+    """The frame as one number a group, in the one bucket of `over`."""
     values = [[reduced(row, aggregator)] for row in frame.values]
-    over = Grid(frame.grid.start_s, max(frame.grid.end_s - frame.grid.start_s, 1), 1)
     shaped = np.array(values, dtype=np.float64).reshape(len(values), 1)
     return Frame(over, frame.groups, shaped, frame.counting, frame.fixed)
 

@@ -13,6 +13,8 @@ from pettwin_pipeline.emulator.resources import (
     events_v2,
     formula_queries,
     intake,
+    logs,
+    logs_intake,
     metric_insights,
     metric_metadata,
     metric_tags,
@@ -35,6 +37,8 @@ from pettwin_pipeline.emulator.resources import (
 
 ROUTES: Final[tuple[Route, ...]] = (
     *intake.ROUTES,
+    *logs_intake.ROUTES,
+    *logs.ROUTES,
     *validation.ROUTES,
     *queries.ROUTES,
     *formula_queries.ROUTES,

@@ -49,6 +49,12 @@ def event_documents(state: State, from_s: float, to_s: float) -> Iterator[Found]
         yield record_of(one)
 
 
+def timed_events(state: State, from_s: float, to_s: float) -> Iterator[tuple[float, Found]]:
+    """The same with their times, unix seconds."""
+    for one in state.timeline.between("event", math.ceil(from_s * 1000), math.floor(to_s * 1000)):
+        yield one["timestamp_ms"] / 1000, record_of(one)
+
+
 def find_event(state: State, asked: str) -> Document | None:
     """An event by its id of v2, by that of v1 as text, or by that as the number that is told."""
     found = state.timeline.get("event", asked)

@@ -5,6 +5,7 @@ from typing import Any, Final
 import numpy as np
 
 from pettwin_pipeline.datadog_protocol.frames import Frame, Group
+from pettwin_pipeline.datadog_protocol.rolling import Grid
 from pettwin_pipeline.datadog_protocol.syntax import Expression, Named, walk
 from pettwin_pipeline.emulator.exchange import Answer, Call, Route
 from pettwin_pipeline.emulator.querying import (
@@ -18,6 +19,7 @@ from pettwin_pipeline.emulator.querying import (
     window_grid,
 )
 from pettwin_pipeline.emulator.refusals import refuse
+from pettwin_pipeline.emulator.resources.document_queries import SOURCES, document_frame
 from pettwin_pipeline.emulator.resources.query_units import units_of
 from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.emulator.storage import Document
@@ -49,9 +51,19 @@ def _named(attributes: Document) -> dict[str, Expression]:
     return found
 
 
+def _documents(attributes: Document) -> dict[str, Document]:
+    """The queries over logs and events by name."""
+    return {
+        told.get("name") or f"query{place + 1}": told
+        for place, told in enumerate(attributes["queries"])
+        if told.get("data_source") in SOURCES
+    }
+
+
 def _formulas(attributes: Document, names: dict[str, Expression]) -> list[Formula]:
     """Those that are asked, or each query by itself."""
-    told = attributes.get("formulas") or [{"formula": name} for name in names]
+    kept = {*names, *_documents(attributes)}
+    told = attributes.get("formulas") or [{"formula": name} for name in sorted(kept)]
     known = {
         one.get("name") or f"query{place + 1}" for place, one in enumerate(attributes["queries"])
     }
@@ -90,20 +102,23 @@ def _timeseries(state: State, call: Call) -> Answer:
     interval_s = max(int(interval_ms) // 1000, 1) if interval_ms else None
     begins_s, ends_s = attributes["from"] / 1000, attributes["to"] / 1000
     over = window_grid(list(names.values()), begins_s, ends_s, interval_s)
+    known: dict[str, Expression | Frame] = dict(names)
+    for name, told in _documents(attributes).items():
+        known[name] = document_frame(state, told, over)
     series: list[Document] = []
     values: list[list[float | None]] = []
     for index, formula in enumerate(formulas):
-        if not _is_answered(formula, names):
+        if not _is_answered(formula, known):
             continue
-        (frame,) = evaluated(state, [formula.expression], over, names)
+        (frame,) = evaluated(state, [formula.expression], over, known)
         frame = _with_values(limited(frame, formula))
         unit = _unit(state, formula, names)
         for group, row in zip(frame.groups, frame.values, strict=True):
             series.append({"group_tags": list(group), "query_index": index, "unit": unit})
             values.append(_nullable(row.tolist()))
     times = (over.times_s * 1000).tolist() if series else []
-    told = {"series": series, "times": times, "values": values}
-    data = {"id": "0", "type": "timeseries_response", "attributes": told}
+    found = {"series": series, "times": times, "values": values}
+    data = {"id": "0", "type": "timeseries_response", "attributes": found}
     return Answer({"data": data})
 
 
@@ -125,11 +140,13 @@ def _scalar(state: State, call: Call) -> Answer:
     over = window_grid(list(names.values()), begins_s, ends_s)
     frames = dict(zip(names, evaluated(state, list(names.values()), over), strict=True))
     aggregators = _asked_aggregators(attributes)
-    scalars = {name: at_once(frame, aggregators[name]) for name, frame in frames.items()}
+    at = Grid(int(begins_s), max(int(ends_s) - int(begins_s), 1), 1)
+    scalars = {name: at_once(frame, aggregators[name], at) for name, frame in frames.items()}
+    for name, told in _documents(attributes).items():
+        scalars[name] = document_frame(state, told, at)
     found = []
     for formula in formulas:
-        if _is_answered(formula, names):
-            at = next(iter(scalars.values())).grid if scalars else over
+        if _is_answered(formula, scalars):
             (frame,) = evaluated(state, [formula.expression], at, dict(scalars))
             found.append((formula, _with_values(limited(frame, formula))))
         else:

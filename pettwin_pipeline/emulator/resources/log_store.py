@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from pettwin_pipeline.datadog_protocol.payloads import LogEntry
 from pettwin_pipeline.datadog_protocol.searching import Document as Found
@@ -12,13 +12,22 @@ from pettwin_pipeline.emulator.resources.event_store import encode_place
 from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.emulator.storage import Document
 
+OLDEST_S: Final = 18 * 3600
+TOO_OLD: Final = "more than 18 hours old"
 
-def keep_logs(state: State, logs: tuple[LogEntry, ...]) -> None:
-    """Keep logs; their time is that of `timestamp` or `date` among their attributes, or now."""
+
+def keep_logs(state: State, logs: tuple[LogEntry, ...]) -> list[LogEntry]:
+    """Keep logs; those are given back that are too old to be kept.
+
+    Their time is that of `timestamp` or `date` among their attributes, or now.
+    """
     now_ms = state.clock.now_ms()
-    rows = []
+    rows, old = [], []
     for log in logs:
         at_ms = _time_ms(log.attributes, now_ms)
+        if at_ms < now_ms - OLDEST_S * 1000:
+            old.append(log)
+            continue
         key = encode_place(at_ms, state.dice.hexadecimal(18))
         document: Document = {
             "id": key,
@@ -33,6 +42,7 @@ def keep_logs(state: State, logs: tuple[LogEntry, ...]) -> None:
         }
         rows.append((at_ms, key, document))
     state.timeline.keep_all("log", rows)
+    return old
 
 
 def _time_ms(attributes: dict[str, Any], now_ms: int) -> int:
@@ -61,6 +71,12 @@ def log_documents(state: State, from_s: float, to_s: float) -> Iterator[Found]:
     """What a search sees of the logs from one time to another, both included, newest first."""
     for one in state.timeline.between("log", math.ceil(from_s * 1000), math.floor(to_s * 1000)):
         yield log_record_of(one)
+
+
+def timed_logs(state: State, from_s: float, to_s: float) -> Iterator[tuple[float, Found]]:
+    """The same with their times, unix seconds."""
+    for one in state.timeline.between("log", math.ceil(from_s * 1000), math.floor(to_s * 1000)):
+        yield one["timestamp_ms"] / 1000, log_record_of(one)
 
 
 def log_record_of(log: Document) -> Found:
