@@ -45,8 +45,8 @@ def unless_taken(port: int) -> int:
 
 
 def free_udp_port(port: int) -> int:
-    """The UDP port, or a free one where somebody has it."""
-    return port if _can_bind(port, socket.SOCK_DGRAM) else _any_udp_port()
+    """The UDP port, or a free one where somebody has it, or it is 0."""
+    return port if port and _can_bind(port, socket.SOCK_DGRAM) else _any_udp_port()
 
 
 def _can_bind(port: int, kind: socket.SocketKind) -> bool:

@@ -25,9 +25,9 @@ _HEAD = """\
 <!-- Generated from the recordings, the routes and the official client; do not edit. To write it
 again: .venv/bin/python -m pettwin_pipeline_tests.conformance.page > docs/local-datadog.md -->
 
-`pettwin up` starts it beside the rest, and `pettwin up --only datadog` alone, until Ctrl-C: HTTP on
-http://127.0.0.1:8282 and DogStatsD on UDP port 8125, or on other free ports (written to `stack.json`
-in the state folder). It is not Datadog and not affiliated with it.
+`pettwin up` starts it beside the rest, `pettwin up --only datadog` alone, until Ctrl-C: HTTP on
+http://127.0.0.1:8282 and DogStatsD on UDP port 8125, or on other free ports (written to
+`stack.json` in the state folder). It is not Datadog and not affiliated with it.
 
 * Any key is accepted on loopback; a missing one is answered as Datadog answers it. Other sites and
   other names than loopback's are refused on every write and under `/_local/`.
