@@ -1,8 +1,11 @@
 """From the open bucket to the store: whenever ten seconds are over, and before every query."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 
 from pettwin_pipeline.datadog_protocol.aggregation import StoredPoint
+from pettwin_pipeline.datadog_protocol.payloads import NO_NUMBER
+from pettwin_pipeline.datadog_protocol.sketches import Sketch
 from pettwin_pipeline.emulator.received import TOO_MANY_SERIES
 from pettwin_pipeline.emulator.state import State
 
@@ -14,8 +17,20 @@ def settle(state: State) -> None:
 
 
 def keep_points(state: State, points: Iterable[StoredPoint], by: str) -> None:
-    """Store points; those beyond the limit of series are noted."""
-    refused = state.points.add(points)
+    """Store points; those beyond the limit of series, and sums without end, are noted."""
+    endless: list[str] = []
+    refused = state.points.add(_finite(points, endless))
+    for name in endless:
+        state.received.note(by, NO_NUMBER, name, state.clock.now_s())
     if refused:
         now_s = state.clock.now_s()
         state.received.note(by, TOO_MANY_SERIES, refused[0].name, now_s, len(refused))
+
+
+def _finite(points: Iterable[StoredPoint], endless: list[str]) -> Iterator[StoredPoint]:
+    for point in points:
+        value = point.value.total if isinstance(point.value, Sketch) else point.value
+        if math.isfinite(value):
+            yield point
+        else:
+            endless.append(point.name)

@@ -110,7 +110,8 @@ def slots_of(numbers: Numbers) -> Slots:
     figures = np.empty((5, len(starts)))
     if len(starts):
         figures[0] = ends - starts
-        figures[1] = np.add.reduceat(values, starts)
+        with np.errstate(over="ignore"):
+            figures[1] = np.add.reduceat(values, starts)
         figures[2] = np.minimum.reduceat(values, starts)
         figures[3] = np.maximum.reduceat(values, starts)
         figures[4] = values[ends - 1]

@@ -64,7 +64,7 @@ class Points:
         """
         self._lock = threading.RLock()
         self._kept_s, self._most_bytes, self._monotonic = kept_s, most_bytes, monotonic
-        self._index = index or SeriesIndex()
+        self._index = SeriesIndex() if index is None else index
         self._file = PointFile(path)
         self._recent = RecentPoints()
         self._hours = KeptHours(self._file, self._recent)

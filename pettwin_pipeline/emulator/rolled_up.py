@@ -82,7 +82,8 @@ class RollUp:
         """Add to buckets, each named once."""
         count, total, low, high, last = figures
         self._count[where] += count
-        self._total[where] += total
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._total[where] += total
         self._low[where] = np.minimum(self._low[where], low)
         self._high[where] = np.maximum(self._high[where], high)
         self._last[where] = last
@@ -111,8 +112,6 @@ def _runs(places: Wide) -> tuple[Wide, Wide, Wide]:
 def _reduced(
     total: Floats, low: Floats, high: Floats, starts: Wide
 ) -> tuple[Floats, Floats, Floats]:
-    return (
-        np.add.reduceat(total, starts),
-        np.minimum.reduceat(low, starts),
-        np.maximum.reduceat(high, starts),
-    )
+    with np.errstate(over="ignore"):
+        added = np.add.reduceat(total, starts)
+    return added, np.minimum.reduceat(low, starts), np.maximum.reduceat(high, starts)

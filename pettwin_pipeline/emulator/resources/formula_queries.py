@@ -106,7 +106,7 @@ def _timeseries(state: State, call: Call) -> Answer:
     for name, told in _documents(attributes).items():
         known[name] = document_frame(state, told, over)
     series: list[Document] = []
-    values: list[list[float | None]] = []
+    values: list[list[float]] = []
     for index, formula in enumerate(formulas):
         if not _is_answered(formula, known):
             continue
@@ -115,7 +115,7 @@ def _timeseries(state: State, call: Call) -> Answer:
         unit = _unit(state, formula, names)
         for group, row in zip(frame.groups, frame.values, strict=True):
             series.append({"group_tags": list(group), "query_index": index, "unit": unit})
-            values.append(_nullable(row.tolist()))
+            values.append(row.tolist())  # what is missing is NaN, which JSON has as null
     times = (over.times_s * 1000).tolist() if series else []
     found = {"series": series, "times": times, "values": values}
     data = {"id": "0", "type": "timeseries_response", "attributes": found}
@@ -126,10 +126,6 @@ def _with_values(frame: Frame) -> Frame:
     """Without the groups that have none."""
     there = np.flatnonzero(~np.isnan(frame.values).all(axis=1))
     return frame if len(there) == len(frame.groups) else frame.picked([int(row) for row in there])
-
-
-def _nullable(row: list[float]) -> list[float | None]:
-    return [value if value == value else None for value in row]  # noqa: PLR0124 - NaN is not itself
 
 
 def _scalar(state: State, call: Call) -> Answer:
@@ -183,7 +179,7 @@ def _columns(
             {
                 "name": formula.text,
                 "type": "number",
-                "values": _nullable(column),
+                "values": column,
                 "meta": {"unit": _unit(state, formula, names)},
             }
         )
