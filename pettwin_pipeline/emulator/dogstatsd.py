@@ -19,12 +19,13 @@ TICK_S: Final = 1.0
 
 def take_datagrams(state: State, batch: bytes, datagrams: int = 1, lost: int = 0) -> None:
     """Take datagrams with a line feed between."""
-    others = state.received.take(batch, state.clock.now_s(), datagrams=datagrams, lost=lost)
+    others = state.received.take(batch, state.clock.now_s())
     keep_checks(state, (one for one in others if isinstance(one, ServiceCheck)))
     for one in others:
         if isinstance(one, Event):
             _keep_event(state, one)
     settle(state)
+    state.received.took(datagrams, lost)
 
 
 def _keep_event(state: State, event: Event) -> None:

@@ -64,22 +64,13 @@ class Received:
             self._reasons: Counter[str] = Counter()
             self._counts: Counter[str] = Counter()
 
-    def take(
-        self, batch: bytes, now_s: float, *, datagrams: int = 1, lost: int = 0
-    ) -> list[Event | ServiceCheck]:
-        """Take datagrams; what is no metric is given back.
-
-        Args:
-            batch: with a line feed between.
-            now_s: unix time.
-            datagrams: how many they are.
-            lost: how many more were thrown away before they could be read.
-        """
+    def take(self, batch: bytes, now_s: float) -> list[Event | ServiceCheck]:
+        """Take datagrams with a line feed between; what is no metric is given back."""
         others: list[Event | ServiceCheck] = []
         with self._lock:
             self._look_at_clock(now_s)
             lines, items = self._reader.read(batch)
-            self._counts.update(datagrams=datagrams, lines=lines, datagrams_thrown_away=lost)
+            self._counts["lines"] += lines
             for item in items:
                 if isinstance(item, Sample | SetSample):
                     self._add(item, now_s)
@@ -90,6 +81,16 @@ class Received:
             self._counts["events"] += sum(isinstance(one, Event) for one in others)
             self._counts["checks"] += sum(isinstance(one, ServiceCheck) for one in others)
         return others
+
+    def took(self, datagrams: int, lost: int = 0) -> None:
+        """Count datagrams once all that they brought is kept.
+
+        Args:
+            datagrams: how many they were.
+            lost: how many more were thrown away before they could be read.
+        """
+        with self._lock:
+            self._counts.update(datagrams=datagrams, datagrams_thrown_away=lost)
 
     def _add(self, sample: Sample | SetSample, now_s: float) -> None:
         values = 1 if isinstance(sample, SetSample) else len(sample.values)
