@@ -329,7 +329,10 @@ def _taken(rows: Iterable[_Row], now_s: float) -> Taken:
             else:
                 kept.append((int(when), value))
         told = SentPoints(name, kind, tuple(kept), tags, interval, unit)
-        (series if kept else emptied).append(told)
+        if kept:
+            series.append(told)
+        elif points:
+            emptied.append(told)
     return Taken(tuple(series), tuple(refused), tuple(emptied))
 
 

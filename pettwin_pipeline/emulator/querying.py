@@ -3,7 +3,7 @@
 Knows no HTTP; what is wrong with a query is a `Refusal` in Datadog's words.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,13 +14,20 @@ from pettwin_pipeline.datadog_protocol.evaluation import Asked, evaluate, grid_o
 from pettwin_pipeline.datadog_protocol.frames import Frame
 from pettwin_pipeline.datadog_protocol.rolling import Grid
 from pettwin_pipeline.datadog_protocol.series_functions import ranked, reduced
-from pettwin_pipeline.datadog_protocol.syntax import Expression
+from pettwin_pipeline.datadog_protocol.syntax import (
+    PERCENTILE,
+    Expression,
+    MetricQuery,
+    metric_queries,
+)
 from pettwin_pipeline.emulator.buckets import settle
 from pettwin_pipeline.emulator.refusals import Refusal, bad_request, refuse
 from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.errors import QuerySyntaxError
 
 MOST_SPAN_S: Final = 5 * 365 * 86_400
+TAG_CONFIGURATION: Final = "tag_configuration"
+"""The kind under which `resources.metric_tags` keeps them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +103,55 @@ def evaluated(
         Refusal: 400, a formula names a query that there is not.
     """
     settle(state)
-    asked = Asked(state.points, over, names or {})
+    nothing = Frame(over, (), np.empty((0, over.buckets)))
+
+    def answerable(meant: Expression | Frame) -> Expression | Frame:
+        locked = not isinstance(meant, Frame) and without_percentiles(state, [meant])
+        return nothing if locked else meant
+
+    for meant in (*expressions, *(names or {}).values()):
+        for query in () if isinstance(meant, Frame) else metric_queries(meant):
+            state.queried.note(query)
+    known = {name: answerable(meant) for name, meant in (names or {}).items()}
+    asked = Asked(state.points, over, known)
     try:
         with np.errstate(all="ignore"):
-            return [evaluate(one, asked) for one in expressions]
+            return [
+                one if isinstance(one, Frame) else evaluate(one, asked)
+                for one in map(answerable, expressions)
+            ]
     except QuerySyntaxError as error:
         raise bad_request(f"Invalid formula: {error.problem}") from None
+
+
+def without_percentiles(state: State, expressions: Iterable[Expression]) -> list[str]:
+    """Distributions of which a percentile is asked that nobody has enabled: there is none.
+
+    It is enabled by a tag configuration of the metric with `include_percentiles`.
+    """
+    found = set()
+    for expression in expressions:
+        for query in metric_queries(expression):
+            metric = state.points.metric(query.metric)
+            if metric and metric.type == "distribution" and _is_percentile(query):
+                configured = state.storage.get(TAG_CONFIGURATION, query.metric) or {}
+                if not configured.get("attributes", {}).get("include_percentiles"):
+                    found.add(query.metric)
+    return sorted(found)
+
+
+def percentiles_told(metrics: Sequence[str]) -> str:
+    """What is said of them; empty where there are none."""
+    if not metrics:
+        return ""
+    return (
+        f"Percentile aggregations are not enabled for {', '.join(metrics)}: "
+        "set include_percentiles in the tag configuration of the metric"
+    )
+
+
+def _is_percentile(query: MetricQuery) -> bool:
+    return PERCENTILE.fullmatch(query.aggregator or "") is not None or query.counted is not None
 
 
 def window_grid(

@@ -9,6 +9,7 @@ from pettwin_pipeline.emulator.dice import Dice
 from pettwin_pipeline.emulator.faults import Faults
 from pettwin_pipeline.emulator.kept_requests import KeptRequests
 from pettwin_pipeline.emulator.points import Points
+from pettwin_pipeline.emulator.queried import Queried
 from pettwin_pipeline.emulator.rate_limits import RateLimits
 from pettwin_pipeline.emulator.received import Received
 from pettwin_pipeline.emulator.storage import Storage
@@ -23,6 +24,7 @@ class State:
     points: Points = field(default_factory=Points)
     timeline: Timeline = field(default_factory=Timeline)
     received: Received = field(default_factory=Received)
+    queried: Queried = field(default_factory=Queried)
     clock: Clock = field(default_factory=Clock)
     dice: Dice = field(default_factory=Dice)
     faults: Faults = field(default_factory=Faults)
@@ -68,6 +70,7 @@ class State:
         self.points.clear()
         self.timeline.clear()
         self.received.clear()
+        self.queried.clear()
         self.clock.reset()
         self.faults.clear()
         self.requests.clear()

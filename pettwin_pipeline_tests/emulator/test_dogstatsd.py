@@ -216,8 +216,28 @@ def test_a_distribution_answers_average_count_extremes_and_sum(standing: LocalDa
         "min": {0: 1},
         "sum": {0: 20},
     }
+
+
+def test_percentiles_of_a_distribution_are_answered_only_when_they_are_enabled(
+    standing: LocalDatadog,
+) -> None:
+    send(standing, "a:1:2:3:4|d", "a:10|d")
+    after(standing)
+    path = f"/api/v1/query?from={START_S}&to={START_S + 10}&query=p50:a%7B*%7D"
+    told = ask(standing, "GET", path).json
+    assert told["series"] == []
+    assert "not enabled for a" in told["message"]
+    configure(standing, "a", include_percentiles=True)
     (median,) = row(standing, "p50:a{*}", START_S, START_S + 10).values()
     assert median == pytest.approx(3, rel=0.01)
+    assert row(standing, "count(v: v>3.5):a{*}", START_S, START_S + 10) == {0: 2}
+
+
+def configure(local: LocalDatadog, metric: str, **attributes: object) -> None:
+    """A tag configuration of a distribution."""
+    told = {"metric_type": "distribution", "tags": [], **attributes}
+    body = {"data": {"type": "manage_tags", "id": metric, "attributes": told}}
+    assert ask(local, "POST", f"/api/v2/metrics/{metric}/tags", body).status == 201
 
 
 def test_a_sample_rate_scales_counts_histograms_and_distributions(standing: LocalDatadog) -> None:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -181,7 +182,7 @@ def test_units_come_with_points_and_are_told_by_queries(standing: LocalDatadog) 
 
 
 @pytest.fixture
-def old_client(standing: LocalDatadog) -> LocalDatadog:
+def old_client(standing: LocalDatadog) -> Iterator[LocalDatadog]:
     """The `datadog` client, pointed at it."""
     initialize(
         api_key="any",
@@ -190,7 +191,9 @@ def old_client(standing: LocalDatadog) -> LocalDatadog:
         hostname_from_config=False,
         mute=False,
     )
-    return standing
+    yield standing
+    api._api_host = api._api_key = api._application_key = None
+    api._mute = True
 
 
 def test_the_older_client_sends_and_asks(old_client: LocalDatadog) -> None:

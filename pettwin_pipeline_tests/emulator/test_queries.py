@@ -315,3 +315,33 @@ def test_logs_and_events_are_queries_of_formulas(standing: LocalDatadog) -> None
     assert told["values"] == [[3, None], [2, None]]
     columns = formulas(standing, "scalar", asked_for).json["data"]["attributes"]["columns"]
     assert columns[1]["values"] == [3, 2]
+
+
+def test_what_is_asked_of_a_metric_is_told_as_active(standing: LocalDatadog) -> None:
+    keep(standing, {0: 1}, "host:h1", "env:prod", "team:a")
+    asked(standing, "max:a{env:prod AND NOT team IN (b)} by {host}.rollup(sum, 60)")
+    told = ask(standing, "GET", "/api/v2/metrics/a/active-configurations").json["data"]
+    assert told["attributes"] == {
+        "active_tags": ["env", "host", "team"],
+        "active_aggregations": [{"space": "max", "time": "sum"}],
+    }
+
+
+def test_metrics_are_listed_by_time_host_and_tag_and_searched(standing: LocalDatadog) -> None:
+    keep(standing, {0: 1}, "host:h1", "env:prod", name="one.a")
+    keep(standing, {3000: 1}, "host:h2", "env:dev", name="one.b")
+
+    def listed(**given: object) -> list[str]:
+        path = urlencode({"from": START_S, **given})
+        found: list[str] = ask(standing, "GET", f"/api/v1/metrics?{path}").json["metrics"]
+        return found
+
+    assert listed() == ["one.a", "one.b"]
+    assert listed(**{"from": START_S + 1000}) == ["one.b"]
+    assert listed(host="h1") == ["one.a"]
+    assert listed(tag_filter="env:dev") == ["one.b"]
+    results = ask(standing, "GET", "/api/v1/search?q=metrics:one.").json["results"]
+    assert results == {"metrics": ["one.a", "one.b"]}
+    assert ask(standing, "GET", "/api/v1/search?q=h1").json["results"]["hosts"] == ["h1"]
+    volumes = ask(standing, "GET", "/api/v2/metrics/one.a/volumes").json["data"]["attributes"]
+    assert volumes == {"distinct_volume": 1}

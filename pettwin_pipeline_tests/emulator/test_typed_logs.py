@@ -154,7 +154,7 @@ def test_the_older_calls_are_understood(local: LocalDatadog) -> None:
     stand(local, NOW)
     with typed(local) as client:
         log = OldLogItem(message="old", ddtags="a:b")
-        with pytest.warns(DeprecationWarning):
+        with pytest.warns(DeprecationWarning, match="submit_log"):
             assert OldLogsApi(client).submit_log(OldLog([log])) == {}
         body = OldListRequest(
             query="a:b",

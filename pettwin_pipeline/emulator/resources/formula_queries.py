@@ -14,9 +14,11 @@ from pettwin_pipeline.emulator.querying import (
     check_window,
     evaluated,
     limited,
+    percentiles_told,
     read_formula,
     read_query,
     window_grid,
+    without_percentiles,
 )
 from pettwin_pipeline.emulator.refusals import refuse
 from pettwin_pipeline.emulator.resources.document_queries import SOURCES, document_frame
@@ -119,7 +121,7 @@ def _timeseries(state: State, call: Call) -> Answer:
     times = (over.times_s * 1000).tolist() if series else []
     found = {"series": series, "times": times, "values": values}
     data = {"id": "0", "type": "timeseries_response", "attributes": found}
-    return Answer({"data": data})
+    return Answer({"data": data, **_errors(state, names)})
 
 
 def _with_values(frame: Frame) -> Frame:
@@ -149,7 +151,12 @@ def _scalar(state: State, call: Call) -> Answer:
             found.append((formula, Frame(over, (), np.empty((0, 1)))))
     columns = _columns(state, found, names)
     data = {"id": "0", "type": "scalar_response", "attributes": {"columns": columns}}
-    return Answer({"data": data})
+    return Answer({"data": data, **_errors(state, names)})
+
+
+def _errors(state: State, names: dict[str, Expression]) -> dict[str, str]:
+    told = percentiles_told(without_percentiles(state, names.values()))
+    return {"errors": told} if told else {}
 
 
 def _asked_aggregators(attributes: Document) -> dict[str, str]:

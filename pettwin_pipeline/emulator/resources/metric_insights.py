@@ -33,7 +33,12 @@ def _all_tags(state: State, call: Call) -> Answer:
 
 def _active(state: State, call: Call) -> Answer:
     metric = metric_names.find_metric(state, call.names["metric_name"])
-    attributes: Document = {"active_tags": [], "active_aggregations": []}
+    asked = state.queried.of(metric.name)
+    aggregations = [{"space": one, "time": other} for one, other in sorted(asked.aggregations)]
+    attributes: Document = {
+        "active_tags": sorted(asked.keys),
+        "active_aggregations": aggregations,
+    }
     return _told(metric.name, "actively_queried_configurations", attributes)
 
 

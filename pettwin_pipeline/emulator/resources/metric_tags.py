@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 from pettwin_pipeline.emulator.clock import iso
 from pettwin_pipeline.emulator.exchange import NO_CONTENT, Answer, Call, Route
+from pettwin_pipeline.emulator.querying import TAG_CONFIGURATION
 from pettwin_pipeline.emulator.refusals import Refusal, not_found, refuse
 from pettwin_pipeline.emulator.resources import metric_names
 from pettwin_pipeline.emulator.resources.tag_indexing_rules import LONGEST_WINDOW_S
@@ -12,7 +13,7 @@ from pettwin_pipeline.emulator.series_index import Metric
 from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.emulator.storage import Document
 
-KIND: Final = "tag_configuration"
+KIND: Final = TAG_CONFIGURATION
 _USUAL_PAGE: Final = 10_000
 _AGGREGATION: Final = {"gauge": "avg", "count": "sum", "rate": "sum"}
 _PLACE: Final = "/api/v2/metrics"

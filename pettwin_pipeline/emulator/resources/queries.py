@@ -18,8 +18,10 @@ from pettwin_pipeline.emulator.exchange import Answer, Call, Route
 from pettwin_pipeline.emulator.querying import (
     check_window,
     evaluated,
+    percentiles_told,
     read_query,
     window_grid,
+    without_percentiles,
 )
 from pettwin_pipeline.emulator.refusals import refuse
 from pettwin_pipeline.emulator.resources.query_units import units_of
@@ -52,7 +54,7 @@ def _query(state: State, call: Call) -> Answer:
         "series": series,
         "values": [],
         "times": [],
-        "message": "",
+        "message": percentiles_told(without_percentiles(state, expressions)),
         "group_by": by,
     }
     return Answer(body)
