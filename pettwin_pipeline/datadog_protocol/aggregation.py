@@ -93,6 +93,11 @@ class Aggregator:
         self._flushed_to = max(open_from, self._flushed_to or open_from)
         return points
 
+    def forget(self, series: Iterable[Series]) -> None:
+        """Report no zeros of these counters any more: nobody keeps them."""
+        for one in series:
+            self._last_counted.pop(one, None)
+
     def _starts_until(self, open_from: int) -> list[int]:
         """Buckets that are over; silent ones too, as long as counters report zeros."""
         starts = {start for start in self._buckets if start < open_from}

@@ -23,8 +23,10 @@ def keep_points(state: State, points: Iterable[StoredPoint], by: str) -> None:
     for name in endless:
         state.received.note(by, NO_NUMBER, name, state.clock.now_s())
     if refused:
+        state.received.forget(refused)
         now_s = state.clock.now_s()
-        state.received.note(by, TOO_MANY_SERIES, refused[0].name, now_s, len(refused))
+        series = {(one.name, one.tags) for one in refused}
+        state.received.note(by, TOO_MANY_SERIES, refused[0].name, now_s, len(series))
 
 
 def _finite(points: Iterable[StoredPoint], endless: list[str]) -> Iterator[StoredPoint]:

@@ -6,6 +6,7 @@ what was open is over; back, and what was open is closed first.
 
 import threading
 from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -117,6 +118,11 @@ class Received:
                 self._series.clear()
                 closed += self._aggregator.flush(now_s)
             return closed
+
+    def forget(self, points: Iterable[StoredPoint]) -> None:
+        """Points were refused: their series report nothing any more until a sample comes."""
+        with self._lock:
+            self._aggregator.forget((one.name, one.tags) for one in points)
 
     def all(self, now_s: float) -> list[StoredPoint]:
         """The points of the open bucket too: nothing more will come."""

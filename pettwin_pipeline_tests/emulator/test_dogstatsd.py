@@ -396,6 +396,19 @@ def test_beyond_the_limit_of_series_samples_are_refused_and_counted(
     assert row(after(standing), "sum:a{*}.as_count()", START_S, START_S + 10) == {0: 101}
 
 
+def test_series_that_the_store_refuses_are_counted_once_and_report_no_zeros(
+    standing: LocalDatadog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standing.state.points._index, "_most", 2)
+    send(standing, "a:1|c|#n:1\na:1|c|#n:2\na:1|c|#n:3\nb:1|g")
+    after(standing, 60)
+    assert row(standing, "sum:a{*}.as_count()", START_S, START_S + 10) == {0: 2}
+    assert unread(standing) == {TOO_MANY_SERIES: 2}
+    after(standing, 60)
+    assert row(standing, "sum:a{*}.as_count()", START_S + 20, START_S + 30) == {20: 0}
+    assert unread(standing) == {TOO_MANY_SERIES: 2}
+
+
 def test_when_the_process_that_empties_the_socket_is_killed_another_one_goes_on(
     standing: LocalDatadog,
 ) -> None:
