@@ -64,6 +64,7 @@ def _series(state: State, expression: Expression, frame: Frame, index: int) -> l
     """One for each group that has points."""
     unit = units_of(state, expression)
     times = [b"[%d000.0," % time_s for time_s in frame.grid.times_s.tolist()]
+    whole = b"[" + b",".join(time + b"%b]" for time in times) + b"]"
     single = expression if isinstance(expression, MetricQuery) else None
     metric = single.metric if single else render(expression)
     found: list[Document] = []
@@ -79,7 +80,7 @@ def _series(state: State, expression: Expression, frame: Frame, index: int) -> l
                 "expression": _expression(single, metric, scope),
                 "scope": scope,
                 "tag_set": list(group),
-                "pointlist": _pointlist(times, row),
+                "pointlist": _pointlist(times, whole, row),
                 "interval": frame.grid.interval_s,
                 "start": _time_ms(frame.grid, there[0]),
                 "end": _time_ms(frame.grid, there[-1] + 1) - 1,
@@ -97,13 +98,21 @@ def _time_ms(over: Grid, bucket: int) -> int:
     return int(over.start_s + bucket * over.interval_s) * 1000
 
 
-def _pointlist(times: list[bytes], row: Floats) -> msgspec.Raw:
-    """`[[ms, value], ...]` as JSON: a thousand rows share their times, which are written once."""
+def _pointlist(times: list[bytes], whole: bytes, row: Floats) -> msgspec.Raw:
+    """`[[ms, value], ...]` as JSON, written here: a thousand rows share their times.
+
+    Args:
+        times: how each point begins.
+        whole: all of them, with a place for each value.
+        row: the values.
+    """
     values = msgspec.json.encode(row.tolist())[1:-1].split(b",")
-    points = b",".join(
+    if b"null" not in values:
+        return msgspec.Raw(whole % tuple(values))
+    there = (
         time + value + b"]" for time, value in zip(times, values, strict=True) if value != b"null"
     )
-    return msgspec.Raw(b"[" + points + b"]")
+    return msgspec.Raw(b"[" + b",".join(there) + b"]")
 
 
 def _scope(query: MetricQuery | None, group: tuple[str, ...]) -> list[str]:
