@@ -1,6 +1,8 @@
 """From the open bucket to the store: whenever ten seconds are over, and before every query."""
 
+import logging
 import math
+import sqlite3
 from collections.abc import Iterable, Iterator
 
 from pettwin_pipeline.datadog_protocol.aggregation import StoredPoint
@@ -9,11 +11,19 @@ from pettwin_pipeline.datadog_protocol.sketches import Sketch
 from pettwin_pipeline.emulator.received import TOO_MANY_SERIES
 from pettwin_pipeline.emulator.state import State
 
+log = logging.getLogger(__name__)
+
 
 def settle(state: State) -> None:
     """Store the buckets that are over by the clock."""
-    now_s = state.clock.now_s()
-    keep_points(state, state.received.over(now_s), "dogstatsd")
+    points = state.received.over(state.clock.now_s())
+    if not points:
+        return
+    try:
+        keep_points(state, points, "dogstatsd")
+    except sqlite3.Error:
+        log.exception("%s points cannot be written; they are tried again", len(points))
+        state.received.give_back(points, state.clock.now_s())
 
 
 def keep_points(state: State, points: Iterable[StoredPoint], by: str) -> None:

@@ -1,6 +1,7 @@
 """DogStatsD: what its datagrams bring goes to the stores of points, events and checks."""
 
 import contextlib
+import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +14,16 @@ from pettwin_pipeline.emulator.resources.check_store import keep_checks
 from pettwin_pipeline.emulator.resources.event_store import keep_event
 from pettwin_pipeline.emulator.state import State
 
+log = logging.getLogger(__name__)
 TICK_S: Final = 1.0
 """So long after its end at most a bucket is stored."""
 
 
 def take_datagrams(state: State, batch: bytes, datagrams: int = 1, lost: int = 0) -> None:
     """Take datagrams with a line feed between."""
+    if share := state.faults.dropped_share:
+        kept = [line for line in batch.split(b"\n") if state.dice.share() >= share]
+        batch = b"\n".join(kept)
     others = state.received.take(batch, state.clock.now_s())
     keep_checks(state, (one for one in others if isinstance(one, ServiceCheck)))
     for one in others:
@@ -88,5 +93,8 @@ def listening(
 
 def _tick(state: State, ended: threading.Event) -> None:
     while not ended.wait(TICK_S):
-        settle(state)
-        state.points.tidy(state.clock.now_s())
+        try:
+            settle(state)
+            state.points.tidy(state.clock.now_s())
+        except Exception:
+            log.exception("what is done every second failed; it is tried again")

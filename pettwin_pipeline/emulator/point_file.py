@@ -14,7 +14,7 @@ import msgspec
 import zstandard
 
 from pettwin_pipeline.datadog_protocol.rolling import StoredSeries
-from pettwin_pipeline.emulator.tables import opened_base
+from pettwin_pipeline.emulator.tables import opened_base, whole
 
 FORMAT: Final = 1
 _TABLES: Final = """
@@ -113,21 +113,20 @@ class PointFile:
             for metric, one, seen_s in series
         ]
         last = 0
-        self._base.execute("begin immediate")
-        if told:
-            self._base.executemany(
-                "insert into series (key, metric, tags, type, interval_s, seen_s) "
-                "values (?, ?, ?, ?, ?, ?) on conflict (key) do update set "
-                "type = excluded.type, interval_s = excluded.interval_s",
-                told,
-            )
-        for hour, entry in entries:
-            packed = self._pack.compress(msgspec.msgpack.encode(entry))
-            row = self._base.execute(
-                "insert into journal (hour, content) values (?, ?)", (hour, packed)
-            )
-            last = row.lastrowid or 0
-        self._base.execute("commit")
+        with whole(self._base):
+            if told:
+                self._base.executemany(
+                    "insert into series (key, metric, tags, type, interval_s, seen_s) "
+                    "values (?, ?, ?, ?, ?, ?) on conflict (key) do update set "
+                    "type = excluded.type, interval_s = excluded.interval_s",
+                    told,
+                )
+            for hour, entry in entries:
+                packed = self._pack.compress(msgspec.msgpack.encode(entry))
+                row = self._base.execute(
+                    "insert into journal (hour, content) values (?, ?)", (hour, packed)
+                )
+                last = row.lastrowid or 0
         return last
 
     def journal(self) -> Iterator[tuple[int, int, Entry]]:
@@ -168,24 +167,24 @@ class PointFile:
             packed: it.
             seen: key of each of its series, and its last second.
         """
-        self._base.execute("begin immediate")
-        self._base.execute(
-            "insert into hours (metric, hour, sketched, journal_to, slots, points) "
-            "values (?, ?, ?, ?, ?, ?) on conflict (metric, hour, sketched) do update set "
-            "journal_to = excluded.journal_to, slots = excluded.slots, points = excluded.points",
-            (
-                packed.metric,
-                packed.hour,
-                packed.sketched,
-                packed.journal_to,
-                packed.slots,
-                packed.points,
-            ),
-        )
-        self._base.executemany(
-            "update series set seen_s = max(seen_s, ?2) where key = ?1", list(seen)
-        )
-        self._base.execute("commit")
+        with whole(self._base):
+            self._base.execute(
+                "insert into hours (metric, hour, sketched, journal_to, slots, points) "
+                "values (?, ?, ?, ?, ?, ?) on conflict (metric, hour, sketched) do update set "
+                "journal_to = excluded.journal_to, slots = excluded.slots, "
+                "points = excluded.points",
+                (
+                    packed.metric,
+                    packed.hour,
+                    packed.sketched,
+                    packed.journal_to,
+                    packed.slots,
+                    packed.points,
+                ),
+            )
+            self._base.executemany(
+                "update series set seen_s = max(seen_s, ?2) where key = ?1", list(seen)
+            )
 
     def forget_journal(self, hour: int) -> None:
         """What came into an hour of which everything is packed."""

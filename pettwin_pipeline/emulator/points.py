@@ -67,6 +67,7 @@ class Points:
         self._index = SeriesIndex() if index is None else index
         self._file = PointFile(path)
         self._recent = RecentPoints()
+        self._unsaved: dict[int, tuple[str, StoredSeries, int]] = {}
         self._hours = KeptHours(self._file, self._recent)
         self._retained_s = monotonic()
         self._read_file()
@@ -74,11 +75,13 @@ class Points:
     def _read_file(self) -> None:
         for name, series, seen_s in self._file.series():
             self._index.add(name, series).saw(seen_s)
-        packed: dict[tuple[str, int, bool], int] | None = None
+        hours = self._file.journal_hours()
+        packed = self._file.packed_to(hours)
         for number, hour, entry in self._file.journal():
-            if packed is None:
-                packed = self._file.packed_to(self._file.journal_hours())
             self._recent.take_entry(number, hour, entry, self._index.metric_of, packed)
+        for hour in hours:
+            if not self._recent.is_dirty(hour):  # it ended between packing and forgetting
+                self._file.forget_journal(hour)
         for name, seen_s in self._recent.last_seen(self._index.metric_of).items():
             self._index.metrics[name].saw(seen_s)
 
@@ -88,10 +91,13 @@ class Points:
             self._file.close()
 
     def add(self, points: Iterable[StoredPoint]) -> list[StoredPoint]:
-        """Keep points; those are given back that were refused: there are too many series."""
+        """Keep points; those are given back that were refused: there are too many series.
+
+        Raises:
+            sqlite3.Error: the file cannot be written; nothing is kept, and all may come again.
+        """
         refused: list[StoredPoint] = []
         with self._lock:
-            changed: dict[int, tuple[str, StoredSeries, int]] = {}
             by_hour: dict[int, tuple[list[int], list[int], list[float]]] = {}
             sketched: dict[int, list[tuple[int, int, bytes]]] = {}
             for point in points:
@@ -103,7 +109,7 @@ class Points:
                     continue
                 metric.saw(point.start_s)
                 if is_new:
-                    changed[series.key] = (point.name, series, point.start_s)
+                    self._unsaved[series.key] = (point.name, series, point.start_s)
                 hour = point.start_s // HOUR_S
                 if isinstance(point.value, Sketch):
                     encoded = encode_sketch(point.value)
@@ -115,12 +121,11 @@ class Points:
                 columns[0].append(series.key)
                 columns[1].append(point.start_s)
                 columns[2].append(point.value)
-            self._keep(list(changed.values()), by_hour, sketched)
+            self._keep(by_hour, sketched)
         return refused
 
     def _keep(
         self,
-        changed: list[tuple[str, StoredSeries, int]],
         by_hour: dict[int, tuple[list[int], list[int], list[float]]],
         sketched: dict[int, list[tuple[int, int, bytes]]],
     ) -> None:
@@ -136,9 +141,11 @@ class Points:
                 sketched.get(hour, []),
             )
             entries.append((hour, entry))
-        if not changed and not entries:
+        if not self._unsaved and not entries:
             return
-        self._recent.last_entry = self._file.write(changed, entries) or self._recent.last_entry
+        last = self._file.write(self._unsaved.values(), entries)
+        self._unsaved.clear()
+        self._recent.last_entry = last or self._recent.last_entry
         now = self._monotonic()
         for hour, _ in entries:
             touched = self._recent.put(
@@ -157,7 +164,8 @@ class Points:
             if metric is not None and series is not None:
                 metric.saw(at_s)
                 if is_new:
-                    self._file.write([(name, series, at_s)], [])
+                    self._unsaved[series.key] = (name, series, at_s)
+                    self._keep({}, {})
 
     def metric(self, name: str) -> Metric | None:
         """What is known of a metric."""
@@ -268,5 +276,6 @@ class Points:
         with self._lock:
             self._file.clear()
             self._index.clear()
+            self._unsaved.clear()
             self._recent.clear()
             self._hours.clear()

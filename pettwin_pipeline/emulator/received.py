@@ -31,6 +31,9 @@ MOST_SHOWN: Final = 200
 MOST_SERIES: Final = 100_000
 """Of one bucket."""
 TOO_MANY_SERIES: Final = "too many series"
+NOT_WRITTEN: Final = "the file could not be written for too long"
+MOST_WAITING: Final = 1_000_000
+"""Points that wait for the file."""
 _SHOWN: Final = 256
 
 
@@ -118,6 +121,14 @@ class Received:
                 self._series.clear()
                 closed += self._aggregator.flush(now_s)
             return closed
+
+    def give_back(self, points: list[StoredPoint], now_s: float) -> None:
+        """Points could not be written: they come with the next ones, up to a number of them."""
+        with self._lock:
+            self._closed += points
+            for point in self._closed[: max(len(self._closed) - MOST_WAITING, 0)]:
+                self._note("dogstatsd", NOT_WRITTEN, point.name.encode(), now_s)
+            self._closed = self._closed[-MOST_WAITING:]
 
     def forget(self, points: Iterable[StoredPoint]) -> None:
         """Points were refused: their series report nothing any more until a sample comes."""

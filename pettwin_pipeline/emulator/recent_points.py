@@ -111,9 +111,10 @@ class RecentPoints:
         for key, at_s, encoded in sketches:
             self._put_sketch(key, at_s, encoded, metric_of[key])
             touched.add(metric_of[key])
-        self._count += len(keys) + len(sketches)
-        self._dirty.setdefault(hour, set()).update(touched)
-        self._touched_s[hour] = now_s
+        if touched:
+            self._count += len(keys) + len(sketches)
+            self._dirty.setdefault(hour, set()).update(touched)
+            self._touched_s[hour] = now_s
         return touched
 
     def _put_sketch(self, key: int, at_s: int, encoded: bytes, metric: str) -> None:
@@ -162,6 +163,10 @@ class RecentPoints:
     def hours_of(self, metric: str) -> set[int]:
         """The hours in which a metric has points here."""
         return {hour for hour, metrics in self._dirty.items() if metric in metrics}
+
+    def is_dirty(self, hour: int) -> bool:
+        """Whether any metric has points here in that hour."""
+        return hour in self._dirty
 
     def has(self, metric: str, hour: int) -> bool:
         """Whether a metric has points here in that hour."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pettwin_pipeline.emulator.tables import opened_base
+from pettwin_pipeline.emulator.tables import opened_base, whole
 
 FORMAT: Final = 1
 _TABLES: Final = """
@@ -48,14 +48,8 @@ class Storage:
     @contextmanager
     def together(self) -> Iterator[None]:
         """What is written in the block is written whole, or not at all."""
-        with self._lock:
-            self._base.execute("begin immediate")
-            try:
-                yield
-            except BaseException:
-                self._base.execute("rollback")
-                raise
-            self._base.execute("commit")
+        with self._lock, whole(self._base):
+            yield
 
     def put(self, kind: str, key: str | int, document: Document) -> None:
         """Keep a document: in place of the one with its id, or as the newest of its kind."""

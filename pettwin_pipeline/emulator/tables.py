@@ -1,6 +1,8 @@
 """SQLite files of the local Datadog: opened, made if absent, and known by their format."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pettwin_pipeline.errors import UnknownFormatError
@@ -44,3 +46,16 @@ def _prepare(base: sqlite3.Connection, form: int, tables: str) -> None:
         raise UnknownFormatError(
             f"this is format {found}, this release knows {form}: remove the file, or go back"
         )
+
+
+@contextmanager
+def whole(base: sqlite3.Connection) -> Iterator[None]:
+    """What is written in the block is written whole, or not at all."""
+    base.execute("begin immediate")
+    try:
+        yield
+        base.execute("commit")
+    except BaseException:
+        if base.in_transaction:  # a full disk may have ended it already
+            base.execute("rollback")
+        raise

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from pettwin_pipeline.emulator.tables import opened_base
+from pettwin_pipeline.emulator.tables import opened_base, whole
 
 Kind = Literal["check", "event", "log"]
 Document = dict[str, Any]
@@ -78,23 +78,25 @@ class Timeline:
         self, kind: Kind, documents: list[tuple[int, str, Document]], label: str = ""
     ) -> None:
         """Keep several, all or none."""
-        rows = [
+        rows: list[tuple[str, int, str, str, bytes]] = [
             (kind, at_ms, key, label, msgspec.json.encode(document))
             for at_ms, key, document in documents
         ]
         with self._lock:
-            self._base.execute("begin immediate")
+            self._put(rows)
+            self._since_trim += len(rows)
+            if self._since_trim >= _TRIM_EVERY:
+                self._since_trim = 0
+                self._trim()
+
+    def _put(self, rows: list[tuple[str, int, str, str, bytes]]) -> None:
+        with whole(self._base):
             self._base.executemany(
                 "insert into happened (kind, at_ms, id, label, content) values (?, ?, ?, ?, ?) "
                 "on conflict (kind, id) do update set at_ms = excluded.at_ms, "
                 "label = excluded.label, content = excluded.content",
                 rows,
             )
-            self._base.execute("commit")
-            self._since_trim += len(rows)
-            if self._since_trim >= _TRIM_EVERY:
-                self._since_trim = 0
-                self._trim()
 
     def get(self, kind: Kind, key: str) -> Document | None:
         """The one with this id, or None."""

@@ -51,9 +51,17 @@ http://127.0.0.1:8282 and DogStatsD on UDP port 8125, or on other free ports (wr
 * Points stay for 15 months, counted back from the newest, and up to 2 GB, the oldest hours go
   first; of checks and logs the newest 200,000, of events 100,000. At most 100,000 series, 20,000 of
   one metric: points of more are refused, and counted.
+* Percentiles of a distribution are answered once its tag configuration has `include_percentiles`,
+  as at Datadog; without it the answer is empty and says so.
 * A gap in a graph is a gap in the answer: buckets without a value are left out in v1, null in v2.
 * Logs and events can be searched by text, tags and attributes, counted, and be queries of formulas;
   all indexes are one.
+
+```
+echo -n "jobs.done:1|c|#team:a" > /dev/udp/127.0.0.1/8125                          # bash
+curl -s -H "DD-API-KEY: any" -H "DD-APPLICATION-KEY: any" -G $ADDRESS/api/v1/query \\
+  -d from=$(($(date +%s)-600)) -d to=$(date +%s) -d "query=sum:jobs.done{{*}}.as_count()"
+```
 
 ## Its own plane
 
@@ -72,6 +80,7 @@ curl -X PUT  $ADDRESS/_local/clock  -d '{{"advance_s": 60}}'
 curl -X POST $ADDRESS/_local/faults -d '{{"kind": "rate_limit", "prefix": "/api/", "count": 3}}'
 curl -X POST $ADDRESS/_local/faults -d '{{"kind": "error", "status": 503}}'
 curl -X POST $ADDRESS/_local/faults -d '{{"kind": "delay", "seconds": 2}}'
+curl -X POST $ADDRESS/_local/faults -d '{{"kind": "drop_dogstatsd", "share": 0.1}}'
 ```
 
 ## How alike

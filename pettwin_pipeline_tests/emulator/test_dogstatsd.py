@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -407,6 +408,35 @@ def test_series_that_the_store_refuses_are_counted_once_and_report_no_zeros(
     after(standing, 60)
     assert row(standing, "sum:a{*}.as_count()", START_S + 20, START_S + 30) == {20: 0}
     assert unread(standing) == {TOO_MANY_SERIES: 2}
+
+
+def test_points_that_cannot_be_written_are_tried_again(
+    standing: LocalDatadog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    send(standing, "a:15|c")
+
+    def full(*_: object) -> int:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(standing.state.points._file, "write", full)
+    after(standing)
+    assert row(standing, "sum:a{*}.as_count()", START_S, START_S + 10) == {}
+    assert "disk is full" in caplog.text
+    monkeypatch.undo()
+    assert row(standing, "sum:a{*}.as_count()", START_S, START_S + 10) == {0: 15}
+    assert unread(standing) == {}
+
+
+def test_a_share_of_the_lines_is_lost_while_that_fault_is_on(standing: LocalDatadog) -> None:
+    fault = {"kind": "drop_dogstatsd", "share": 0.25}
+    assert ask(standing, "POST", "/_local/faults", fault, {}).status == 200
+    send(standing, *["a:1|c"] * 1000)
+    lost = 1000 - standing.state.received.counted("lines")
+    assert 150 < lost < 350
+    assert ask(standing, "GET", "/api/v1/validate").status == 200, "it is no fault of requests"
+    assert ask(standing, "DELETE", "/_local/faults", headers={}).status == 204
+    send(standing, *["a:1|c"] * 100)
+    assert standing.state.received.counted("lines") == 1100 - lost
 
 
 def test_when_the_process_that_empties_the_socket_is_killed_another_one_goes_on(

@@ -1,6 +1,7 @@
 """The store of points: what is asked, what survives, what is let go of."""
 
 import random
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -231,6 +232,25 @@ def test_what_was_packed_before_the_end_is_not_counted_twice(tmp_path: Path, pac
     again.close()
 
 
+def test_an_end_between_packing_and_forgetting_the_journal_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "points.sqlite"
+    store = Points(file)
+    store.add([sketch(0, 1, 2), gauge(3, 0)])
+    monkeypatch.setattr(store._file, "forget_journal", lambda _: None)
+    store.pack_all()
+    store.close()
+    again = Points(file)
+    assert values(again) == {0: 3}
+    ((row,),) = again.sketches(again.find("d", EVERYTHING), Grid(HOUR_S, 10, 1))
+    assert row is not None
+    assert row.count == 2
+    assert list(again._file.journal()) == []
+    again.tidy(HOUR_S + 86_400)
+    again.close()
+
+
 def test_a_point_that_came_after_packing_holds_after_a_restart(tmp_path: Path) -> None:
     file = tmp_path / "points.sqlite"
     store = Points(file)
@@ -250,6 +270,26 @@ def test_a_file_of_another_release_is_refused_and_left_alone(tmp_path: Path) -> 
     with pytest.raises(UnknownFormatError, match=r"points\.sqlite"):
         Points(file)
     assert file.read_text() == "not a database, but mine"
+
+
+def test_what_a_full_disk_refuses_may_come_again_and_nothing_is_half_kept(tmp_path: Path) -> None:
+    file = tmp_path / "points.sqlite"
+    store = Points(file)
+    base = store._file._base
+    (pages,) = base.execute("pragma page_count").fetchone()
+    base.execute(f"pragma max_page_count = {pages}")
+    dice = random.Random(1)
+    many = [gauge(dice.random(), at_s, f"h:{n}") for n in range(40) for at_s in range(100)]
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        store.add(many)
+    assert rolled(store, Grid(HOUR_S, 3600, 1)).count.sum() == 0
+    base.execute("pragma max_page_count = 1000000")
+    assert store.add(many) == []
+    store.close()
+    again = Points(file)
+    assert rolled(again, Grid(HOUR_S, 3600, 1)).count.sum() == 4000
+    assert len(again.find("a", EVERYTHING)) == 40
+    again.close()
 
 
 # Packing and letting go
