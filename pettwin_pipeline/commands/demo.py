@@ -184,7 +184,7 @@ def _run_parts(
     say: Callable[[str], None],
 ) -> int:
     began_s = time.monotonic()
-    say("starting the local Datadog, and Dagster: code server and daemon")
+    say("starting Dagster: code server and daemon")
     supervisor.start()
     given = prepare_input(pets, time.time())
     with Kafka(settings) as kafka, closing(open_ledger(settings.ledger_url)) as ledger:

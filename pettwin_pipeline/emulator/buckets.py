@@ -16,14 +16,15 @@ log = logging.getLogger(__name__)
 
 def settle(state: State) -> None:
     """Store the buckets that are over by the clock."""
-    points = state.received.over(state.clock.now_s())
-    if not points:
-        return
-    try:
-        keep_points(state, points, "dogstatsd")
-    except sqlite3.Error:
-        log.exception("%s points cannot be written; they are tried again", len(points))
-        state.received.give_back(points, state.clock.now_s())
+    with state.received.settling:
+        points = state.received.over(state.clock.now_s())
+        if not points:
+            return
+        try:
+            keep_points(state, points, "dogstatsd")
+        except sqlite3.Error:
+            log.exception("%s points cannot be written; they are tried again", len(points))
+            state.received.give_back(points, state.clock.now_s())
 
 
 def keep_points(state: State, points: Iterable[StoredPoint], by: str) -> None:

@@ -26,6 +26,8 @@ from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.errors import QuerySyntaxError
 
 MOST_SPAN_S: Final = 5 * 365 * 86_400
+MOST_VALUES: Final = 8_000_000
+"""Series times buckets of one metric query: what may be in memory at a time."""
 TAG_CONFIGURATION: Final = "tag_configuration"
 """The kind under which `resources.metric_tags` keeps them."""
 
@@ -100,7 +102,7 @@ def evaluated(
     """The frames of expressions.
 
     Raises:
-        Refusal: 400, a formula names a query that there is not.
+        Refusal: 400, a formula names a query that there is not, or it is too much.
     """
     settle(state)
     nothing = Frame(over, (), np.empty((0, over.buckets)))
@@ -112,6 +114,7 @@ def evaluated(
     for meant in (*expressions, *(names or {}).values()):
         for query in () if isinstance(meant, Frame) else metric_queries(meant):
             state.queried.note(query)
+            _check_size(state, query, over)
     known = {name: answerable(meant) for name, meant in (names or {}).items()}
     asked = Asked(state.points, over, known)
     try:
@@ -122,6 +125,15 @@ def evaluated(
             ]
     except QuerySyntaxError as error:
         raise bad_request(f"Invalid formula: {error.problem}") from None
+
+
+def _check_size(state: State, query: MetricQuery, over: Grid) -> None:
+    series = len(state.points.find(query.metric, query.scope))
+    if series * over.buckets > MOST_VALUES:
+        refuse(
+            f"Query is too large: {series} series of {query.metric} over {over.buckets} buckets; "
+            "ask for longer buckets (.rollup), a shorter time or a narrower scope"
+        )
 
 
 def without_percentiles(state: State, expressions: Iterable[Expression]) -> list[str]:

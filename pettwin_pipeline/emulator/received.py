@@ -54,6 +54,8 @@ class Received:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self.settling = threading.Lock()
+        """Held from when points are taken from here until they are stored: nobody misses them."""
         self.clear()
 
     def clear(self) -> None:

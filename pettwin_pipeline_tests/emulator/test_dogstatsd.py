@@ -31,7 +31,7 @@ from pettwin_pipeline_tests.emulator.statsd import (
     stand,
     unread,
 )
-from pettwin_pipeline_tests.stack.programs import wait_for
+from pettwin_pipeline_tests.stack.programs import is_gone, wait_for
 
 
 @pytest.fixture
@@ -449,6 +449,7 @@ def test_when_the_process_that_empties_the_socket_is_killed_another_one_goes_on(
     )
     send(standing, "a:1|c")
     os.kill(drain.pid, signal.SIGKILL)
+    wait_for(lambda: is_gone(drain.pid))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for _ in range(100):
             sender.sendto(b"a:1|c", ("127.0.0.1", standing.dogstatsd_port))

@@ -345,3 +345,16 @@ def test_metrics_are_listed_by_time_host_and_tag_and_searched(standing: LocalDat
     assert ask(standing, "GET", "/api/v1/search?q=h1").json["results"]["hosts"] == ["h1"]
     volumes = ask(standing, "GET", "/api/v2/metrics/one.a/volumes").json["data"]["attributes"]
     assert volumes == {"distinct_volume": 1}
+
+
+def test_a_query_of_too_many_values_is_refused_before_memory_is_full(
+    standing: LocalDatadog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pettwin_pipeline.emulator.querying.MOST_VALUES", 3 * 288)
+    for number in range(4):
+        keep(standing, {0: 1}, f"n:{number}")
+    path = urlencode({"from": START_S - 86_400, "to": START_S, "query": "avg:a{*}"})
+    answer = ask(standing, "GET", f"/api/v1/query?{path}")
+    assert answer.status == 400
+    assert answer.errors[0].startswith("Query is too large: 4 series of a over 288 buckets")
+    assert asked(standing, "avg:a{!n:3}", START_S - 86_400 + 300, START_S + 300) == {"!n:3": {0: 1}}
