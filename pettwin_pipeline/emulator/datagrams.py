@@ -53,6 +53,22 @@ def udp_socket(port: int = 0) -> socket.socket:
     return bound
 
 
+def dropped_by_kernel(port: int, table: Path = Path("/proc/net/udp")) -> int | None:
+    """How many datagrams to a UDP port of loopback the kernel had no room for; None: it is silent.
+
+    Args:
+        port: bound on loopback.
+        table: of the kernel: the last column of a line counts what was dropped.
+    """
+    wanted = f":{port:04X}"
+    try:
+        lines = table.read_text("ascii").splitlines()[1:]
+    except OSError:
+        return None
+    found = [line.split() for line in lines]
+    return next((int(one[-1]) for one in found if len(one) > 1 and one[1].endswith(wanted)), None)
+
+
 def unix_socket(path: Path) -> socket.socket:
     """A datagram socket at the path; what is left there of a process that ended is removed.
 

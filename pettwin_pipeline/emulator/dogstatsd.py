@@ -9,7 +9,12 @@ from typing import Final
 
 from pettwin_pipeline.datadog_protocol.datagram import Event, ServiceCheck
 from pettwin_pipeline.emulator.buckets import keep_points, settle
-from pettwin_pipeline.emulator.datagrams import DatagramReader, udp_socket, unix_socket
+from pettwin_pipeline.emulator.datagrams import (
+    DatagramReader,
+    dropped_by_kernel,
+    udp_socket,
+    unix_socket,
+)
 from pettwin_pipeline.emulator.resources.check_store import keep_checks
 from pettwin_pipeline.emulator.resources.event_store import keep_event
 from pettwin_pipeline.emulator.state import State
@@ -70,6 +75,7 @@ def listening(
     udp = udp_socket(port)
     port = int(udp.getsockname()[1])
     sources = [udp]
+    state.received.kernel_drops = lambda: dropped_by_kernel(port)
     if path is not None:
         try:
             sources.append(unix_socket(path))

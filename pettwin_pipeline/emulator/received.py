@@ -6,7 +6,7 @@ what was open is over; back, and what was open is closed first.
 
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -56,6 +56,8 @@ class Received:
         self._lock = threading.Lock()
         self.settling = threading.Lock()
         """Held from when points are taken from here until they are stored: nobody misses them."""
+        self.kernel_drops: Callable[[], int | None] = lambda: None
+        """Datagrams that the kernel had no room for; set by whoever listens."""
         self.clear()
 
     def clear(self) -> None:
@@ -174,7 +176,10 @@ class Received:
         """Counters, reasons, and the newest 200 of what was not stored, newest first."""
         with self._lock:
             return {
-                "received": {name: self._counts[name] for name in _COUNTED},
+                "received": {
+                    **{name: self._counts[name] for name in _COUNTED},
+                    "datagrams_dropped_by_the_kernel": self.kernel_drops(),
+                },
                 "not_stored": {str(why): n for why, n in self._reasons.most_common()},
                 "newest": [asdict(one) for one in reversed(self._newest)],
             }
