@@ -71,10 +71,17 @@ class Sketch(msgspec.Struct, frozen=True, array_like=True):
             return self.high
         rank = share * (self.count - 1)
         seen = 0.0
-        for value, weight in self.bins():
-            seen += weight
+        for key in sorted(self.negative, reverse=True):
+            seen += self.negative[key]
             if seen > rank:
-                return min(max(value, self.low), self.high)
+                return min(max(-_MAPPING.value(key), self.low), self.high)
+        seen += self.zeros
+        if seen > rank:
+            return 0.0
+        for key in sorted(self.positive):
+            seen += self.positive[key]
+            if seen > rank:
+                return min(max(_MAPPING.value(key), self.low), self.high)
         return self.high
 
     def count_where(self, comparator: Comparator, limit: float) -> float:
