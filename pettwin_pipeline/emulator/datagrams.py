@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 LOOPBACK: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8125
 _WISHED_BUFFER: Final = 8 * 1024 * 1024
+_SO_RCVBUFFORCE: Final = 33 if sys.platform == "linux" else socket.SO_RCVBUF
+"""For those who may: beyond the limit of the kernel (socket(7)). Python has no name for it."""
 _READ_BYTES: Final = 1024 * 1024
 _PAUSE_S: Final = 0.005
 """Between two reads: what came meanwhile is read together."""
@@ -34,9 +36,10 @@ Take = Callable[[bytes, int, int], None]
 
 
 def _widen(one: socket.socket) -> None:
-    """Ask for a large buffer; what the kernel grants is enough, with `drain` behind it."""
-    with contextlib.suppress(OSError):
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WISHED_BUFFER)
+    """Ask for a large buffer: what the kernel grants, usually 208 KiB, is some ten milliseconds."""
+    for option in (socket.SO_RCVBUF, _SO_RCVBUFFORCE):
+        with contextlib.suppress(OSError):
+            one.setsockopt(socket.SOL_SOCKET, option, _WISHED_BUFFER)
 
 
 def udp_socket(port: int = 0) -> socket.socket:
@@ -50,6 +53,24 @@ def udp_socket(port: int = 0) -> socket.socket:
         if port == 0:
             raise
         return udp_socket(0)
+    return bound
+
+
+def same_port_of_ipv6(port: int) -> socket.socket | None:
+    """A socket on the loopback of IPv6, for clients to whom localhost is that first; if it is free.
+
+    Over UDP nobody would tell them that they talk to the wrong one.
+    """
+    try:
+        bound = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    except OSError:
+        return None
+    _widen(bound)
+    try:
+        bound.bind(("::1", port))
+    except OSError:
+        bound.close()
+        return None
     return bound
 
 

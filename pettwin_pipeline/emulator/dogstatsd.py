@@ -12,6 +12,7 @@ from pettwin_pipeline.emulator.buckets import keep_points, settle
 from pettwin_pipeline.emulator.datagrams import (
     DatagramReader,
     dropped_by_kernel,
+    same_port_of_ipv6,
     udp_socket,
     unix_socket,
 )
@@ -74,13 +75,14 @@ def listening(
     """
     udp = udp_socket(port)
     port = int(udp.getsockname()[1])
-    sources = [udp]
+    sources = [udp, *filter(None, [same_port_of_ipv6(port)])]
     state.received.kernel_drops = lambda: dropped_by_kernel(port)
     if path is not None:
         try:
             sources.append(unix_socket(path))
         except BaseException:
-            udp.close()
+            for one in sources:
+                one.close()
             raise
     ended = threading.Event()
     ticker = threading.Thread(target=_tick, args=(state, ended), name="buckets", daemon=True)

@@ -139,6 +139,18 @@ def test_the_client_writes_to_a_unix_socket_too(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_a_client_to_whom_localhost_is_ipv6_is_heard_too(standing: LocalDatadog) -> None:
+    try:
+        sender = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        sender.connect(("::1", standing.dogstatsd_port))
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with sender:
+        sender.send(b"a:7|g")
+        await_datagrams(standing, 1)
+    assert row(after(standing), "avg:a{*}", START_S, START_S + 10) == {0: 7}
+
+
 def test_a_unix_socket_that_a_killed_process_left_is_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "dsd.socket"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as left:
