@@ -231,9 +231,31 @@ class PointFile:
         """Let go of packed hours before this one; how many."""
         return self._base.execute("delete from hours where hour < ?", (hour,)).rowcount
 
-    def forget_series(self, before_s: int, but: Collection[int]) -> set[int]:
-        """Let go of series that were seen last before a second, but of some; their keys."""
-        rows = self._base.execute("select key from series where seen_s < ?", (before_s,))
+    def forget_series(
+        self,
+        before_s: int,
+        but: Collection[int],
+        *,
+        metric: str | None = None,
+        most: int = -1,
+    ) -> set[int]:
+        """Let go of series that were seen last before a second, those of longest ago first.
+
+        Args:
+            before_s: unix time.
+            but: keys of series that stay.
+            metric: whose; None: of all.
+            most: so many at most; -1: all.
+
+        Returns:
+            their keys.
+        """
+        rows = self._base.execute(
+            "select key from series where seen_s < ?1 and (?2 is null or metric = ?2) "
+            "order by seen_s limit ?3",
+            (before_s, metric, most),
+        )
         keys = {row[0] for row in rows.fetchall()} - set(but)
-        self._base.executemany("delete from series where key = ?", [(key,) for key in keys])
+        with whole(self._base):
+            self._base.executemany("delete from series where key = ?", [(key,) for key in keys])
         return keys

@@ -33,6 +33,8 @@ KEPT_S: Final = 456 * 86_400
 """15 months, as Datadog keeps points; counted back from the newest."""
 MOST_BYTES: Final = 2_000_000_000
 """Of the file; the oldest hours go first."""
+STALE_S: Final = 86_400
+"""A series of which nothing came for so long may go where there are nearly too many."""
 _PACKING_S: Final = 0.2
 """So long at most one round of `tidy` packs hours."""
 _RETENTION_EVERY_S: Final = 60.0
@@ -255,7 +257,7 @@ class Points:
                 self._hours.pack(hour, metric)
 
     def retain(self, now_s: float) -> None:
-        """Let go of hours that are too old against the newest, or too much; and of empty series."""
+        """Let go of hours that are too old against the newest, or too much; and of stale series."""
         with self._lock:
             span = self._file.span()
             if span is None:
@@ -270,6 +272,15 @@ class Points:
             if gone:
                 self._hours.clear()
                 self._index.forget(self._file.forget_series(first * HOUR_S, self._recent.keys()))
+            self._make_room(int(newest_s) - STALE_S)
+
+    def _make_room(self, before_s: int) -> None:
+        """Where there are nearly too many series, let go of those that say nothing any more."""
+        for metric, surplus in self._index.crowded():
+            gone = self._file.forget_series(
+                before_s, self._recent.keys(), metric=metric, most=surplus
+            )
+            self._index.forget(gone)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -17,6 +17,8 @@ Identity: TypeAlias = tuple[str, tuple[str, ...], bool]
 
 MOST_SERIES: Final = 100_000
 MOST_OF_A_METRIC: Final = 20_000
+_CROWDED, _SPARED = 0.9, 0.8
+"""With that share of a limit it is crowded; so much of it is left then."""
 _MOST_SELECTIONS: Final = 200
 """Scopes of one metric whose answers are kept."""
 
@@ -131,9 +133,21 @@ class SeriesIndex:
             known.selections[scope] = found
         return found
 
+    def crowded(self) -> list[tuple[str | None, int]]:
+        """Metrics with nearly too many series, None for all together; and how many should go."""
+        found: list[tuple[str | None, int]] = [
+            (name, len(metric.series) - int(self._most_of_a_metric * _SPARED))
+            for name, metric in self.metrics.items()
+            if len(metric.series) >= self._most_of_a_metric * _CROWDED
+        ]
+        if len(self) >= self._most * _CROWDED:
+            found.append((None, len(self) - int(self._most * _SPARED)))
+        return found
+
     def forget(self, keys: set[int]) -> None:
         """Let go of series, and of metrics that have none left."""
-        for name in {self.metric_of.pop(key) for key in keys}:
+        names = {self.metric_of.pop(key, None) for key in keys} - {None}
+        for name in filter(None, names):
             metric = self.metrics[name]
             gone = [one for one in metric.series if one.key in keys]
             metric.series = [one for one in metric.series if one.key not in keys]

@@ -50,7 +50,10 @@ http://127.0.0.1:8282 and DogStatsD on UDP port 8125, or on other free ports (wr
   loses is what came into the bucket that was open.
 * Points stay for 15 months, counted back from the newest, and up to 2 GB, the oldest hours go
   first; of checks and logs the newest 200,000, of events 100,000. At most 100,000 series, 20,000 of
-  one metric: points of more are refused, and counted.
+  one metric: points of more are refused, and counted. Where it gets crowded, series that have said
+  nothing for a day go.
+* Datagrams that the kernel had no room for are told under `/_local/unread` too. There are some
+  where a machine is very busy and its `net.core.rmem_max` small.
 * Percentiles of a distribution are answered once its tag configuration has `include_percentiles`,
   as at Datadog; without it the answer is empty and says so.
 * A gap in a graph is a gap in the answer: buckets without a value are left out in v1, null in v2.

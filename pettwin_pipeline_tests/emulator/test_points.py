@@ -378,6 +378,25 @@ def test_more_series_than_the_limit_are_given_back_and_others_go_on() -> None:
     assert len(store.add([gauge(1, 0, name="c")])) == 1
 
 
+def test_series_that_say_nothing_any_more_make_room_for_new_ones(tmp_path: Path) -> None:
+    store = Points(tmp_path / "points.sqlite", index=SeriesIndex(most=10))
+    day = 86_400
+    store.add([gauge(1, 0, f"pod:{n}") for n in range(8)])
+    store.add([gauge(1, 2 * day, "pod:0"), gauge(1, 2 * day, "pod:new")])
+    store.pack_all()
+    assert len(store.add([gauge(1, 2 * day, "pod:8"), gauge(1, 2 * day, "pod:9")])) == 1
+    store.pack_all()
+    store.retain(HOUR_S + 2 * day)
+    left = {one.tags for one in store.find("a", EVERYTHING)}
+    assert len(left) == 8
+    assert {("pod:0",), ("pod:new",), ("pod:8",)} <= left
+    assert store.add([gauge(1, 2 * day, "pod:9")]) == []
+    store.close()
+    again = Points(tmp_path / "points.sqlite")
+    assert {one.tags for one in again.find("a", EVERYTHING)} == {*left, ("pod:9",)}
+    again.close()
+
+
 def test_a_metric_whose_points_were_not_taken_is_known(tmp_path: Path) -> None:
     store = Points(tmp_path / "points.sqlite")
     store.saw("late", "gauge", ("h:1",), HOUR_S)

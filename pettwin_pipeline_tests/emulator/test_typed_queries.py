@@ -217,3 +217,17 @@ def test_what_is_known_of_a_metric_with_points_parses_whole(filled: LocalDatadog
         assert listed.metrics == ["net.sent"]
         estimate = whole(api.estimate_metrics_output_series("net.sent"))
         assert estimate.data.attributes.estimated_output_series == 2
+
+
+def test_expressions_without_unit_or_aggregation_parse_whole(filled: LocalDatadog) -> None:
+    query = "net.sent{*}, sum:net.sent{*} / sum:nothing{*}, sum:net.sent{*} * 2, abs(net.sent{*})"
+    with typed(filled) as client:
+        told = whole(OldMetricsApi(client).query_metrics(START_S, START_S + 10, query))
+        assert [(one.query_index, one.pointlist[0].value[1]) for one in told.series] == [
+            (0, 1.5),
+            (2, 6.0),
+            (3, 1.5),
+        ]
+        OldMetricsApi(client).update_metric_metadata("net.sent", body=MetricMetadata(unit="cat"))
+        told = whole(OldMetricsApi(client).query_metrics(START_S, START_S + 10, "net.sent{*}"))
+        assert told.series[0].unit[0].name == "cat"
