@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo dev test integration soak lint types bench bench-detection format clean lock
+.PHONY: help demo dev test integration soak lint types bench bench-detection bench-local-datadog format clean lock
 
 help:  ## these words
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -45,6 +45,9 @@ bench: .venv/installed .venv-peers/installed  ## the benchmarks: ratios within o
 
 bench-detection: .venv/installed  ## what the detector finds, and how fast: ten minutes
 	@$(BIN)/python benchmarks/detection.py
+
+bench-local-datadog: .venv/installed  ## what the local Datadog takes, answers and keeps: three minutes
+	@$(BIN)/python benchmarks/local_datadog.py
 
 format: .venv/installed  ## let ruff format
 	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format .

@@ -7,6 +7,7 @@ What a person can mend is one line on standard error and exit code 2, or 1 where
 import json
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -95,7 +96,13 @@ def up(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Of Dagster's pages.")] = 3000,
     only: Annotated[
         OnePart | None,
-        typer.Option(help="datadog: the local Datadog alone, on port 8282 or a free one."),
+        typer.Option(
+            help="datadog: the local Datadog alone, on 8282 and 8125 (DogStatsD), or free ports."
+        ),
+    ] = None,
+    dogstatsd_socket: Annotated[
+        Path | None,
+        typer.Option(help="With --only datadog: a unix socket for DogStatsD, beside UDP."),
     ] = None,
 ) -> None:
     """Run the local parts of the stack, supervised, until Ctrl-C."""
@@ -106,8 +113,10 @@ def up(
             raise SettingsError(
                 f"--only {only} runs nothing else: leave --broker and --dagster out"
             )
-        local_datadog.run(typer.echo)
+        local_datadog.run(typer.echo, dogstatsd_socket)
         return
+    if dogstatsd_socket is not None:
+        raise SettingsError("--dogstatsd-socket goes with --only datadog")
     from pettwin_pipeline.commands import up as command
 
     command.run(broker, dagster=dagster, port=port, say=typer.echo)

@@ -214,7 +214,18 @@ class Settings(SettingsFields):
             return self.pettwin_metrics
         if self.dd_dogstatsd_url or self.dd_agent_host:
             return "dogstatsd"
-        return "http" if self.dd_api_key else "none"
+        if self.dd_api_key:
+            return "http"
+        return "dogstatsd" if self.local_dogstatsd else "none"
+
+    @property
+    def local_dogstatsd(self) -> str | None:
+        """`host:port` of the running stack's local Datadog, where no other one is named."""
+        named = self.dd_dogstatsd_url or self.dd_agent_host or self.dd_api_key
+        if named or self.pettwin_metrics != "auto":
+            return None
+        stack = self.state.read_stack()
+        return stack.addresses.get("dogstatsd") if stack else None
 
     def broker(self) -> Broker:
         """The broker: KAFKA_BOOTSTRAP_SERVERS, else what `pettwin up` runs.
@@ -242,9 +253,11 @@ class Settings(SettingsFields):
             label = {"embedded": "embedded broker", "kafka": "Apache Kafka"}[broker.kind]
             real = self.kafka_bootstrap_servers is not None
             kafka = Service("kafka", "real" if real else "local", f"{label} at {broker.bootstrap}")
-        transport = self.metrics_transport
+        transport, local = self.metrics_transport, self.local_dogstatsd
         metrics = {
-            "dogstatsd": Service("datadog", "real", f"DogStatsD to {self._dogstatsd_address}"),
+            "dogstatsd": Service("datadog", "real", f"DogStatsD to {self._dogstatsd_address}")
+            if local is None
+            else Service("datadog", "local", f"DogStatsD to the local Datadog at {local}"),
             "http": Service("datadog", "real", f"HTTP to {self.datadog_host or self.dd_site}"),
             "none": Service(
                 "datadog", "none", "points are counted, not sent: see `pettwin status`"

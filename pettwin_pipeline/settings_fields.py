@@ -163,7 +163,9 @@ class SettingsFields(BaseSettings):
         "medium", description="least severity that the owner is told of"
     )
     pettwin_metrics: Literal["auto", "dogstatsd", "http", "none"] = Field(
-        "auto", description="how points travel; auto: Agent, else API key, else counted only"
+        "auto",
+        description="how points travel; auto: Agent, else API key, else the local Datadog of the "
+        "stack, else counted only",
     )
     pettwin_metric_namespace: str = Field(
         "", pattern=r"^([a-zA-Z][a-zA-Z0-9_.]{0,40})?$", description="put before every metric name"

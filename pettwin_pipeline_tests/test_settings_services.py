@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from pettwin_pipeline.adapters.telemetry import DogStatsdAddress, dogstatsd_address
 from pettwin_pipeline.errors import NoBrokerError
 from pettwin_pipeline.settings import Settings
 from pettwin_pipeline.state import Stack, StateFolder
@@ -55,6 +56,27 @@ def test_services_say_what_is_local(state_folder: StateFolder) -> None:
     state_folder.write_stack(Stack(os.getpid(), "127.0.0.1:8", "kafka", ""))
     found = services(in_state(state_folder))
     assert found["kafka"] == ("local", "Apache Kafka at 127.0.0.1:8")
+
+
+def test_points_go_to_the_local_datadog_of_the_stack_unless_another_one_is_named(
+    state_folder: StateFolder,
+) -> None:
+    addresses = {"dogstatsd": "127.0.0.1:7125"}
+    state_folder.write_stack(Stack(os.getpid(), "", "embedded", "", addresses=addresses))
+    local = in_state(state_folder)
+    assert (local.metrics_transport, local.local_dogstatsd) == ("dogstatsd", "127.0.0.1:7125")
+    told = services(local)["datadog"]
+    assert told == ("local", "DogStatsD to the local Datadog at 127.0.0.1:7125")
+    assert dogstatsd_address(local) == DogStatsdAddress("127.0.0.1", 7125)
+    for name, transport in (
+        ("DD_API_KEY", "http"),
+        ("DD_AGENT_HOST", "dogstatsd"),
+        ("DD_DOGSTATSD_URL", "dogstatsd"),
+        ("PETTWIN_METRICS", "none"),
+    ):
+        given = {"DD_DOGSTATSD_URL": "udp://agent:1", "PETTWIN_METRICS": "none"}
+        named = in_state(state_folder, **{name: given.get(name, "x")})
+        assert (named.metrics_transport, named.local_dogstatsd) == (transport, None)
 
 
 def test_services_say_what_is_real(state_folder: StateFolder) -> None:

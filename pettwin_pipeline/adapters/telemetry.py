@@ -235,8 +235,10 @@ class DogStatsdAddress:
 
 
 def dogstatsd_address(settings: Settings) -> DogStatsdAddress:
-    """DD_DOGSTATSD_URL, which the settings have checked, else DD_AGENT_HOST and its port."""
+    """DD_DOGSTATSD_URL, else DD_AGENT_HOST and its port, else the local Datadog that runs."""
     url = settings.dd_dogstatsd_url
+    if local := settings.local_dogstatsd:
+        url = f"udp://{local}"
     if not url:
         return DogStatsdAddress(settings.dd_agent_host or "127.0.0.1", settings.dd_dogstatsd_port)
     parts = urlsplit(url)

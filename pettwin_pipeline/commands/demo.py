@@ -40,6 +40,7 @@ from pettwin_pipeline.readings.heartbeats import parse_sessions, recorded_readin
 from pettwin_pipeline.readings.injections import SEVERE, inject_every
 from pettwin_pipeline.readings.simulator import Label, SimulatedChunk
 from pettwin_pipeline.settings import Settings
+from pettwin_pipeline.stack.local_datadog import local_datadog_part
 from pettwin_pipeline.stack.ports import LOOPBACK, answers
 from pettwin_pipeline.stack.recordings import dog_heartbeats
 from pettwin_pipeline.stack.supervisor import Supervisor
@@ -143,8 +144,9 @@ def run(choice: BrokerChoice, *, pets: int, ui_port: int | None, say: Callable[[
         _empty(state.root)
         say("the demo runs on local parts only: no account, no real address is used")
         with local_broker(settings, choice, say) as local:
-            parts = (*local.parts, *dagster_parts(state, ui_port, environment))
-            write = stack_writer(state, local.broker, {})
+            datadog = local_datadog_part(state)
+            parts = (*local.parts, datadog.part, *dagster_parts(state, ui_port, environment))
+            write = stack_writer(state, local.broker, datadog.addresses)
             write({})
             for service in settings.services():
                 say(f"{service.name} ({service.state}): {service.detail}")

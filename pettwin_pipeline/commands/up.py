@@ -21,6 +21,7 @@ from pettwin_pipeline.settings import Broker, Settings
 from pettwin_pipeline.stack.apache_kafka import ApacheKafka, prepare_kafka
 from pettwin_pipeline.stack.dagster_parts import write_dagster_home
 from pettwin_pipeline.stack.embedded_broker import EmbeddedBroker
+from pettwin_pipeline.stack.local_datadog import local_datadog_part
 from pettwin_pipeline.stack.ports import LOOPBACK, answers
 from pettwin_pipeline.stack.supervisor import Part, Supervisor
 from pettwin_pipeline.state import Stack, StateFolder
@@ -168,8 +169,11 @@ def run(
     say(f"state folder: {state.root}")
     with claimed(state), local_broker(settings, choice, say) as local:
         _check(settings, local)
-        addresses = {"dagster": f"http://{LOOPBACK}:{port}"} if dagster else {}
-        parts = local.parts + (dagster_parts(state, port) if dagster else ())
+        datadog = local_datadog_part(state)
+        addresses = dict(datadog.addresses)
+        if dagster:
+            addresses["dagster"] = f"http://{LOOPBACK}:{port}"
+        parts = (*local.parts, datadog.part, *(dagster_parts(state, port) if dagster else ()))
         write = stack_writer(state, local.broker, addresses)
         write({})
         supervisor = Supervisor(parts, say=say, on_change=write)
@@ -192,6 +196,7 @@ def _welcome(settings: Settings, addresses: Mapping[str, str], say: Callable[[st
         say(f"Dagster: {addresses['dagster']}")
     else:
         say("Dagster: not started; `pettwin up --dagster` starts it")
+    say(f"local Datadog (not Datadog, not affiliated with it): {addresses['datadog']}")
     say(f"logs: {settings.state.logs}")
     say("send readings from another terminal with `pettwin simulate` or `pettwin replay`")
     say("up; Ctrl-C stops everything")

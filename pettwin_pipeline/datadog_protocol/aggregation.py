@@ -6,7 +6,6 @@ timing: five series `.avg .count .median .95percentile .max`. Distribution: a sk
 count with a timestamp of its own is not aggregated. Knows no clock: the caller says the time.
 """
 
-import math
 from collections.abc import Iterable, Iterator
 from typing import Final, Literal, TypeAlias
 
@@ -14,7 +13,7 @@ import msgspec
 
 from pettwin_pipeline.datadog_protocol.datagram import Sample, SetSample
 from pettwin_pipeline.datadog_protocol.payloads import SentPoints
-from pettwin_pipeline.datadog_protocol.sketches import Sketch, SketchBuilder
+from pettwin_pipeline.datadog_protocol.sketches import Sketch, SketchBuilder, exact_sum
 
 Series: TypeAlias = tuple[str, tuple[str, ...]]
 """Name and tags."""
@@ -24,6 +23,7 @@ FLUSH_S: Final = 10
 COUNTER_EXPIRY_S: Final = 300
 _MEDIAN: Final = 50
 _HIGH: Final = 95
+_HEAVIEST: Final = 10**15
 
 
 class StoredPoint(msgspec.Struct, frozen=True):
@@ -93,6 +93,11 @@ class Aggregator:
         self._flushed_to = max(open_from, self._flushed_to or open_from)
         return points
 
+    def forget(self, series: Iterable[Series]) -> None:
+        """Report no zeros of these counters any more: nobody keeps them."""
+        for one in series:
+            self._last_counted.pop(one, None)
+
     def _starts_until(self, open_from: int) -> list[int]:
         """Buckets that are over; silent ones too, as long as counters report zeros."""
         starts = {start for start in self._buckets if start < open_from}
@@ -140,6 +145,18 @@ def sketch_points(sent: Iterable[SentPoints]) -> list[StoredPoint]:
     ]
 
 
+def sent_points(sent: Iterable[SentPoints]) -> Iterator[StoredPoint]:
+    """Points of HTTP as they are kept: as they were sent, those of distributions as sketches."""
+    sketched: list[SentPoints] = []
+    for one in sent:
+        if one.type == "distribution":
+            sketched.append(one)
+            continue
+        for when, value in one.points:
+            yield StoredPoint(one.name, one.tags, one.type, when, value, one.interval_s)
+    yield from sketch_points(sketched)
+
+
 def _add(bucket: _Bucket, series: Series, sample: Sample) -> None:
     match sample.type:
         case "count":
@@ -151,18 +168,23 @@ def _add(bucket: _Bucket, series: Series, sample: Sample) -> None:
             builder = bucket.distributions.get(series)
             if builder is None:
                 builder = bucket.distributions[series] = SketchBuilder()
-            weight = float(int(1 / sample.rate))
+            weight = _weight(sample.rate)
             for value in sample.values:
                 builder.add(value, weight)
         case _:
-            weight = float(int(1 / sample.rate))
+            weight = _weight(sample.rate)
             weighed = bucket.histograms.setdefault(series, [])
             weighed += [(value, weight) for value in sample.values]
 
 
+def _weight(rate: float) -> float:
+    """How many values one that was sampled stands for; a whole number that can be added up."""
+    return float(min(int(1 / rate), _HEAVIEST))
+
+
 def _timed(sample: Sample, timestamp_s: int) -> Iterator[StoredPoint]:
     if sample.type == "count":
-        per_second = math.fsum(sample.values) / sample.rate / FLUSH_S
+        per_second = exact_sum(sample.values) / sample.rate / FLUSH_S
         yield StoredPoint(sample.name, sample.tags, "rate", timestamp_s, per_second)
     else:
         last = sample.values[-1]
@@ -173,8 +195,8 @@ def _histogram(
     name: str, tags: tuple[str, ...], start: int, weighed: list[tuple[float, float]]
 ) -> Iterator[StoredPoint]:
     ordered = sorted(weighed)
-    count = math.fsum(weight for _, weight in ordered)
-    total = math.fsum(value * weight for value, weight in ordered)
+    count = exact_sum(weight for _, weight in ordered)
+    total = exact_sum(value * weight for value, weight in ordered)
     for ending, value in (
         ("avg", total / count),
         ("median", _ranked(ordered, count, _MEDIAN)),

@@ -66,7 +66,7 @@ class Asked:
 
     store: PointStore
     over: Grid
-    names: Mapping[str, Expression] = field(default_factory=dict)
+    names: Mapping[str, Expression | Frame] = field(default_factory=dict)
 
     def at(self, over: Grid) -> "Asked":
         """The same for other buckets."""
@@ -103,7 +103,8 @@ def evaluate(expression: Expression, asked: Asked) -> Frame:
         case Named(name=name, at=at):
             if name not in asked.names:
                 raise QuerySyntaxError(at, f"there is no query {name}")
-            return evaluate(asked.names[name], replace(asked, names={}))
+            meant = asked.names[name]
+            return meant if isinstance(meant, Frame) else evaluate(meant, replace(asked, names={}))
         case Binary(operator=operator, left=left, right=right):
             return combined(operator, evaluate(left, asked), evaluate(right, asked))
         case Negated(operand=operand):

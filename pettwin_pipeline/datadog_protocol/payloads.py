@@ -63,6 +63,8 @@ class Taken(msgspec.Struct, frozen=True):
 
     series: tuple[SentPoints, ...]
     refused: tuple[Refused, ...] = ()
+    emptied: tuple[SentPoints, ...] = ()
+    """Series all of whose points were left out: that they exist is known all the same."""
 
 
 class LogEntry(msgspec.Struct, frozen=True):
@@ -314,6 +316,7 @@ def _in_time(when: float, now_s: float, oldest_s: float) -> bool:
 def _taken(rows: Iterable[_Row], now_s: float) -> Taken:
     series: list[SentPoints] = []
     refused: list[Refused] = []
+    emptied: list[SentPoints] = []
     for metric, kind, points, tags, interval, unit in rows:
         name = identifiers.metric_name(metric)
         if name is None:
@@ -325,9 +328,12 @@ def _taken(rows: Iterable[_Row], now_s: float) -> Taken:
                 refused.append(Refused(reason, name))
             else:
                 kept.append((int(when), value))
+        told = SentPoints(name, kind, tuple(kept), tags, interval, unit)
         if kept:
-            series.append(SentPoints(name, kind, tuple(kept), tags, interval, unit))
-    return Taken(tuple(series), tuple(refused))
+            series.append(told)
+        elif points:
+            emptied.append(told)
+    return Taken(tuple(series), tuple(refused), tuple(emptied))
 
 
 def _reason(when: float, value: float, now_s: float) -> str | None:

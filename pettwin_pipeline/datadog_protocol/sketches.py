@@ -29,6 +29,15 @@ COMPARE: Final[Mapping[Comparator, Callable[[float, float], bool]]] = {
 }
 
 
+def exact_sum(values: Iterable[float]) -> float:
+    """Without rounding in between; infinite where it is too large for a number."""
+    several = list(values)
+    try:
+        return math.fsum(several)
+    except (OverflowError, ValueError):
+        return sum(several)
+
+
 class Sketch(msgspec.Struct, frozen=True, array_like=True):
     """What is known of the values of one series and one stretch of time.
 
@@ -62,10 +71,17 @@ class Sketch(msgspec.Struct, frozen=True, array_like=True):
             return self.high
         rank = share * (self.count - 1)
         seen = 0.0
-        for value, weight in self.bins():
-            seen += weight
+        for key in sorted(self.negative, reverse=True):
+            seen += self.negative[key]
             if seen > rank:
-                return min(max(value, self.low), self.high)
+                return min(max(-_MAPPING.value(key), self.low), self.high)
+        seen += self.zeros
+        if seen > rank:
+            return 0.0
+        for key in sorted(self.positive):
+            seen += self.positive[key]
+            if seen > rank:
+                return min(max(_MAPPING.value(key), self.low), self.high)
         return self.high
 
     def count_where(self, comparator: Comparator, limit: float) -> float:
@@ -127,11 +143,11 @@ def merged(sketches: Iterable[Sketch]) -> Sketch:
             for key, weight in theirs.items():
                 mine[key] = mine.get(key, 0.0) + weight
     return Sketch(
-        math.fsum(one.count for one in several),
-        math.fsum(one.total for one in several),
+        exact_sum(one.count for one in several),
+        exact_sum(one.total for one in several),
         min(one.low for one in several),
         max(one.high for one in several),
-        math.fsum(one.zeros for one in several),
+        exact_sum(one.zeros for one in several),
         positive,
         negative,
     )

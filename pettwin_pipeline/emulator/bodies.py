@@ -33,6 +33,8 @@ _LIMITS: Final = {
     "/api/v1/series": BodyLimits(3_200_000, 62_000_000),
     "/api/v1/distribution_points": BodyLimits(3_200_000, 62_000_000),
     "/api/v2/series": BodyLimits(512_000, 5_242_880),
+    "/api/v2/logs": BodyLimits(5_242_880, 5_242_880),
+    "/v1/input": BodyLimits(5_242_880, 5_242_880),
 }
 
 

@@ -6,6 +6,7 @@ Nothing here exists at Datadog.
 from dataclasses import asdict
 from typing import Any, Final
 
+from pettwin_pipeline.emulator.buckets import settle
 from pettwin_pipeline.emulator.clock import iso, parse_moment
 from pettwin_pipeline.emulator.exchange import NO_CONTENT, Answer, Call, Route
 from pettwin_pipeline.emulator.faults import parse_fault
@@ -19,8 +20,16 @@ LARGEST_S: Final = 253_402_300_799.0
 
 def _health(state: State, call: Call) -> Answer:
     del call
-    kept = {"kept": state.storage.counts(), "requests": state.requests.seen}
-    return Answer({"status": "ok", "is": NOT_DATADOG, **kept})
+    settle(state)
+    kept = state.storage.counts() | state.timeline.counts()
+    told = {"kept": kept, "points": state.points.told(), "requests": state.requests.seen}
+    return Answer({"status": "ok", "is": NOT_DATADOG, **told})
+
+
+def _unread(state: State, call: Call) -> Answer:
+    """What came and was not stored, with its reasons; and how much was received."""
+    del call
+    return Answer(state.received.told())
 
 
 def _reset(state: State, call: Call) -> Answer:
@@ -93,6 +102,7 @@ def _clear_requests(state: State, call: Call) -> Answer:
 
 ROUTES: Final = (
     Route("GET", "/_local/health", _health, "none"),
+    Route("GET", "/_local/unread", _unread, "none"),
     Route("POST", "/_local/reset", _reset, "none"),
     Route("GET", "/_local/clock", _read_clock, "none"),
     Route("PUT", "/_local/clock", _set_clock, "none"),

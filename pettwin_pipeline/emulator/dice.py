@@ -32,6 +32,10 @@ class Dice:
         """A number of 19 digits, as events have: more than a JSON number holds exactly."""
         return self._random.randrange(10**18, 2**63)
 
+    def share(self) -> float:
+        """From 0 to 1, without 1."""
+        return self._random.random()
+
     def hexadecimal(self, digits: int) -> str:
         """Lower-case hexadecimal digits."""
         return f"{self._random.getrandbits(4 * digits):0{digits}x}"

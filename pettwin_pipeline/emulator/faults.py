@@ -1,4 +1,7 @@
-"""Faults on request: this path answers 429, that one 500, another late, for so many requests."""
+"""Faults on request: this path answers 429, that one 500, another late, for so many requests.
+
+One is not of requests: a share of the lines of DogStatsD is lost, as datagrams are on a network.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -6,7 +9,8 @@ from typing import Any, Final
 from pettwin_pipeline.emulator.refusals import Refusal, bad_request
 
 LONGEST_DELAY_S: Final = 60.0
-KINDS: Final = ("rate_limit", "error", "delay")
+DROP: Final = "drop_dogstatsd"
+KINDS: Final = ("rate_limit", "error", "delay", DROP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +19,14 @@ class Fault:
 
     prefix: str
     kind: str
-    """`rate_limit`: 429 with its headers. `error`: `status`. `delay`: answered after `seconds`."""
+    """`rate_limit`: 429 with its headers. `error`: `status`. `delay`: answered after `seconds`.
+    `drop_dogstatsd`: a `share` of the lines is lost, until it is switched off."""
     left: int
     status: int = 500
     seconds: float = 1.0
     """Of a delay; of a rate limit, until it is over."""
+    share: float = 0.0
+    """Of lines that are lost."""
 
 
 def parse_fault(told: dict[str, Any]) -> Fault:
@@ -31,9 +38,11 @@ def parse_fault(told: dict[str, Any]) -> Fault:
     kind = told.get("kind")
     if kind not in KINDS:
         raise bad_request(f"kind should be one of {', '.join(KINDS)}")
-    unknown = told.keys() - {"kind", "prefix", "count", "status", "seconds"}
-    if unknown:
+    known = {"kind", "share"} if kind == DROP else {"kind", "prefix", "count", "status", "seconds"}
+    if unknown := told.keys() - known:
         raise bad_request(f"unknown: {', '.join(sorted(unknown))}")
+    if kind == DROP:
+        return _parse_drop(told)
     count, status = told.get("count", 1), told.get("status", 500)
     seconds, prefix = told.get("seconds", 1.0), told.get("prefix", "/api/")
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
@@ -45,6 +54,13 @@ def parse_fault(told: dict[str, Any]) -> Fault:
     if not isinstance(prefix, str) or not prefix.startswith("/"):
         raise bad_request("prefix should be a path, /api/v1/monitor for example")
     return Fault(prefix, kind, count, status, float(seconds))
+
+
+def _parse_drop(told: dict[str, Any]) -> Fault:
+    share = told.get("share")
+    if not isinstance(share, int | float) or isinstance(share, bool) or not 0 < share <= 1:
+        raise bad_request("share should be above 0 and at most 1")
+    return Fault("", DROP, left=0, share=float(share))
 
 
 class Faults:
@@ -62,13 +78,18 @@ class Faults:
         if path.startswith("/_local/"):
             return None
         for place, fault in enumerate(self._on):
-            if path.startswith(fault.prefix):
+            if fault.kind != DROP and path.startswith(fault.prefix):
                 if fault.left == 1:
                     del self._on[place]
                 else:
                     self._on[place] = replace(fault, left=fault.left - 1)
                 return fault
         return None
+
+    @property
+    def dropped_share(self) -> float:
+        """Of the lines of DogStatsD that are lost."""
+        return max((fault.share for fault in self._on), default=0.0)
 
     def on(self) -> list[Fault]:
         """Those that are on."""

@@ -17,6 +17,8 @@ from typing import Final
 import uvicorn
 
 from pettwin_pipeline.emulator.application import Application
+from pettwin_pipeline.emulator.datagrams import DEFAULT_PORT as DOGSTATSD_PORT
+from pettwin_pipeline.emulator.dogstatsd import listening
 from pettwin_pipeline.emulator.resources import ROUTES
 from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.errors import StackError
@@ -35,6 +37,15 @@ class LocalDatadog:
     address: str
     """http://host:port, without a path."""
     state: State
+    dogstatsd_port: int
+    """UDP, on the same host."""
+    dogstatsd_socket: Path | None = None
+    """Of a unix socket, where one was asked for."""
+
+    @property
+    def dogstatsd(self) -> str:
+        """host:port of UDP."""
+        return f"{LOOPBACK}:{self.dogstatsd_port}"
 
 
 def listening_socket(port: int = 0) -> socket.socket:
@@ -70,7 +81,12 @@ def _server(state: State) -> uvicorn.Server:
 
 @contextlib.contextmanager
 def running_local_datadog(
-    *, path: Path | None = None, seed: int | None = None, port: int = 0
+    *,
+    path: Path | None = None,
+    seed: int | None = None,
+    port: int = 0,
+    dogstatsd_port: int = 0,
+    dogstatsd_socket: Path | None = None,
 ) -> Iterator[LocalDatadog]:
     """A local Datadog in a thread, for as long as the block runs; ready when the block begins.
 
@@ -78,14 +94,15 @@ def running_local_datadog(
         path: of the file that keeps its state; none: in memory.
         seed: of its ids; none: they differ each time.
         port: 0, or one that is taken: a free one.
+        dogstatsd_port: of UDP, in the same way.
+        dogstatsd_socket: path of a unix socket for DogStatsD besides.
 
     Raises:
         UnknownFormatError: another release wrote the file.
         StackError: it does not start.
     """
-    state = State.opened(path, seed=seed)
-    with contextlib.closing(state.storage), listening_socket(port) as listener:
-        server = _server(state)
+    with _parts(path, seed, port, dogstatsd_port, dogstatsd_socket) as (listener, local):
+        server = _server(local.state)
         ready = threading.Event()
         thread = threading.Thread(
             target=asyncio.run, args=(_serve(server, listener, ready.set),), name="local-datadog"
@@ -94,10 +111,28 @@ def running_local_datadog(
         try:
             if not ready.wait(_STARTS_WITHIN_S):
                 raise StackError("the local Datadog did not start")
-            yield LocalDatadog(_address(listener), state)
+            yield local
         finally:
             server.should_exit = True
             thread.join()
+
+
+@contextlib.contextmanager
+def _parts(
+    path: Path | None,
+    seed: int | None,
+    port: int,
+    dogstatsd_port: int,
+    dogstatsd_socket: Path | None,
+) -> Iterator[tuple[socket.socket, LocalDatadog]]:
+    """The state, and DogStatsD that fills it; everything but HTTP."""
+    state = State.opened(path, seed=seed)
+    with (
+        contextlib.closing(state),
+        listening_socket(port) as listener,
+        listening(state, dogstatsd_port, dogstatsd_socket) as (udp_port, socket_path),
+    ):
+        yield listener, LocalDatadog(_address(listener), state, udp_port, socket_path)
 
 
 async def _serve(
@@ -118,24 +153,32 @@ def _address(listener: socket.socket) -> str:
 
 
 def serve_in_foreground(
-    path: Path, port: int, ready: Callable[[str], None], *, seed: int | None = None
+    path: Path,
+    port: int,
+    ready: Callable[[LocalDatadog], None],
+    *,
+    seed: int | None = None,
+    dogstatsd_port: int = DOGSTATSD_PORT,
+    dogstatsd_socket: Path | None = None,
 ) -> None:
     """Run until SIGINT, SIGTERM or SIGHUP.
 
     Args:
         path: of the file that keeps its state.
         port: wished for; a free one if it is taken.
-        ready: told the address once it answers.
+        ready: told where it is once it answers.
         seed: of its ids.
+        dogstatsd_port: wished for, of UDP.
+        dogstatsd_socket: path of a unix socket for DogStatsD besides.
 
     Raises:
         UnknownFormatError: another release wrote the file.
+        StackError: DogStatsD cannot listen at the path.
     """
-    state = State.opened(path, seed=seed)
-    with contextlib.closing(state.storage), listening_socket(port) as listener:
-        server = _server(state)
+    with _parts(path, seed, port, dogstatsd_port, dogstatsd_socket) as (listener, local):
+        server = _server(local.state)
         with _ending_on_signals(server):
-            asyncio.run(_serve(server, listener, lambda: ready(_address(listener))))
+            asyncio.run(_serve(server, listener, lambda: ready(local)))
 
 
 @contextlib.contextmanager

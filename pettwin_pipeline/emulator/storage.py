@@ -4,7 +4,6 @@ Survives a restart. Knows nothing of what the documents mean. A document that is
 change it, put it back.
 """
 
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pettwin_pipeline.errors import UnknownFormatError
+from pettwin_pipeline.emulator.tables import opened_base, whole
 
 FORMAT: Final = 1
 _TABLES: Final = """
@@ -38,34 +37,8 @@ class Storage:
         Raises:
             UnknownFormatError: another release wrote it, or it is no such file.
         """
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
-        self._base = sqlite3.connect(
-            path or ":memory:", check_same_thread=False, isolation_level=None
-        )
-        try:
-            self._prepare()
-        except sqlite3.DatabaseError as error:
-            self._base.close()
-            raise UnknownFormatError(
-                f"{path}: {error}: remove the file, or name another folder"
-            ) from None
-        except UnknownFormatError as error:
-            self._base.close()
-            raise UnknownFormatError(f"{path}: {error}") from None
-
-    def _prepare(self) -> None:
-        self._base.execute("pragma journal_mode = wal")
-        self._base.execute("pragma synchronous = normal")
-        found = self._base.execute("pragma user_version").fetchone()[0]
-        if found == 0:
-            self._base.executescript(_TABLES)
-            self._base.execute(f"pragma user_version = {FORMAT}")
-        elif found != FORMAT:
-            raise UnknownFormatError(
-                f"this is format {found}, this release knows {FORMAT}: remove the file, or go back"
-            )
+        self._base = opened_base(path, FORMAT, _TABLES)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -75,14 +48,8 @@ class Storage:
     @contextmanager
     def together(self) -> Iterator[None]:
         """What is written in the block is written whole, or not at all."""
-        with self._lock:
-            self._base.execute("begin immediate")
-            try:
-                yield
-            except BaseException:
-                self._base.execute("rollback")
-                raise
-            self._base.execute("commit")
+        with self._lock, whole(self._base):
+            yield
 
     def put(self, kind: str, key: str | int, document: Document) -> None:
         """Keep a document: in place of the one with its id, or as the newest of its kind."""

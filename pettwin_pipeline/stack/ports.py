@@ -37,3 +37,30 @@ def answers(port: int, timeout_s: float = 1.0) -> bool:
     except OSError:
         return False
     return True
+
+
+def unless_taken(port: int) -> int:
+    """The port, or a free one where somebody has it."""
+    return port if _can_bind(port, socket.SOCK_STREAM) else free_port()
+
+
+def free_udp_port(port: int) -> int:
+    """The UDP port, or a free one where somebody has it, or it is 0."""
+    return port if port and _can_bind(port, socket.SOCK_DGRAM) else _any_udp_port()
+
+
+def _can_bind(port: int, kind: socket.SocketKind) -> bool:
+    with socket.socket(socket.AF_INET, kind) as one:
+        if kind == socket.SOCK_STREAM:  # what was closed a moment ago does not count as taken
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def _any_udp_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind((LOOPBACK, 0))
+        return int(one.getsockname()[1])

@@ -25,8 +25,9 @@ _HEAD = """\
 <!-- Generated from the recordings, the routes and the official client; do not edit. To write it
 again: .venv/bin/python -m pettwin_pipeline_tests.conformance.page > docs/local-datadog.md -->
 
-`pettwin up --only datadog` runs it alone, on http://127.0.0.1:8282 or another free port (written to
-`stack.json` in the state folder), until Ctrl-C. It is not Datadog and not affiliated with it.
+`pettwin up` starts it beside the rest, `pettwin up --only datadog` alone, until Ctrl-C: HTTP on
+http://127.0.0.1:8282 and DogStatsD on UDP port 8125, or on other free ports (written to
+`stack.json` in the state folder). It is not Datadog and not affiliated with it.
 
 * Any key is accepted on loopback; a missing one is answered as Datadog answers it. Other sites and
   other names than loopback's are refused on every write and under `/_local/`.
@@ -37,11 +38,40 @@ again: .venv/bin/python -m pettwin_pipeline_tests.conformance.page > docs/local-
   Datadog's own words.
 * Bodies may be deflate, gzip or zstd. Too large ones are refused (413), without being kept.
 
+## What it takes, and keeps
+
+* DogStatsD over UDP, and with `--dogstatsd-socket PATH` over a unix socket: metrics of every type,
+  packed values, rates, timestamps, events, service checks. No host is added to them.
+* Series, distribution points, check runs, events and logs over HTTP. What is left out of a body or
+  a datagram is counted with its reason; the newest 200 are shown under `/_local/unread`.
+* Points lie as the Agent aggregates them, in buckets of 10 s that carry their start; those of HTTP
+  as they were sent, of one series and second the later. Distributions are sketches (within 1 %).
+* A bucket is in the file (SQLite) at most a second after its end. However the process ends, what it
+  loses is what came into the bucket that was open.
+* Points stay for 15 months, counted back from the newest, and up to 2 GB, the oldest hours go
+  first; of checks and logs the newest 200,000, of events 100,000. At most 100,000 series, 20,000 of
+  one metric: points of more are refused, and counted. Where it gets crowded, series that have said
+  nothing for a day go.
+* Datagrams that the kernel had no room for are told under `/_local/unread` too. There are some
+  where a machine is very busy and its `net.core.rmem_max` small.
+* Percentiles of a distribution are answered once its tag configuration has `include_percentiles`,
+  as at Datadog; without it the answer is empty and says so.
+* A gap in a graph is a gap in the answer: buckets without a value are left out in v1, null in v2.
+* Logs and events can be searched by text, tags and attributes, counted, and be queries of formulas;
+  all indexes are one.
+
+```
+echo -n "jobs.done:1|c|#team:a" > /dev/udp/127.0.0.1/8125                          # bash
+curl -s -H "DD-API-KEY: any" -H "DD-APPLICATION-KEY: any" -G $ADDRESS/api/v1/query \\
+  -d from=$(($(date +%s)-600)) -d to=$(date +%s) -d "query=sum:jobs.done{{*}}.as_count()"
+```
+
 ## Its own plane
 
 | call | what it does |
 |---|---|
-| `GET /_local/health` | 200 once it is ready; how many objects of each kind are kept |
+| `GET /_local/health` | 200 once it is ready; how much of each kind is kept |
+| `GET /_local/unread` | what came in, what was not stored and why, the newest first |
 | `POST /_local/reset` | forget everything |
 | `GET`, `PUT`, `DELETE /_local/clock` | see it, set it, go back to the machine's |
 | `GET`, `POST`, `DELETE /_local/faults` | see them, switch one on, switch all off |
@@ -53,6 +83,7 @@ curl -X PUT  $ADDRESS/_local/clock  -d '{{"advance_s": 60}}'
 curl -X POST $ADDRESS/_local/faults -d '{{"kind": "rate_limit", "prefix": "/api/", "count": 3}}'
 curl -X POST $ADDRESS/_local/faults -d '{{"kind": "error", "status": 503}}'
 curl -X POST $ADDRESS/_local/faults -d '{{"kind": "delay", "seconds": 2}}'
+curl -X POST $ADDRESS/_local/faults -d '{{"kind": "drop_dogstatsd", "share": 0.1}}'
 ```
 
 ## How alike

@@ -111,6 +111,13 @@ def test_a_metric_without_a_letter_is_left_out_and_told() -> None:
     assert (taken.series, taken.refused[0].what) == ((), "1.5")
 
 
+def test_a_series_all_of_whose_points_are_left_out_is_told_by_itself() -> None:
+    sent = {"series": [{"metric": "a", "points": [[NOW - 9999, 1]], "tags": ["x:y"]}]}
+    taken = payloads.parse_series_v1(body(sent), NOW)
+    assert taken.series == ()
+    assert [(one.name, one.points, one.tags) for one in taken.emptied] == [("a", (), ("x:y",))]
+
+
 def test_a_null_is_no_point_and_a_huge_number_none_either() -> None:
     sent = b'{"series":[{"metric":"a","points":[[%d,null],[1e400,1]]}]}' % NOW
     with pytest.raises(PayloadError):

@@ -79,6 +79,10 @@ def test_a_fault_that_makes_no_sense_is_refused(local: LocalDatadog) -> None:
         good | {"prefix": "api"},
         good | {"status": 200},
         good | {"color": "red"},
+        {"kind": "drop_dogstatsd"},
+        {"kind": "drop_dogstatsd", "share": 0},
+        {"kind": "drop_dogstatsd", "share": 1.5},
+        {"kind": "drop_dogstatsd", "share": 0.5, "count": 1},
     ):
         assert post(local, "/_local/faults", told).status == 400, told
     assert local.state.faults.on() == []

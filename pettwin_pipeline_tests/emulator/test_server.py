@@ -4,10 +4,11 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.settings import Settings
 from pettwin_pipeline_tests.commands.place import PREFIXES
 from pettwin_pipeline_tests.emulator.asking import ask
+from pettwin_pipeline_tests.emulator.statsd import START_S, row, send, stand
 from pettwin_pipeline_tests.stack.programs import wait_for
 
 
@@ -79,7 +81,7 @@ def test_alone_it_answers_until_a_signal_and_leaves_nothing_that_says_it_runs(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     with alone(tmp_path) as program:
-        local = LocalDatadog(address_in(tmp_path), State.opened())
+        local = LocalDatadog(address_in(tmp_path), State.opened(), 0)
         assert ask(local, "GET", "/_local/health", headers={}).status == 200
         program.send_signal(number)
         said, _ = program.communicate(timeout=20)
@@ -125,3 +127,56 @@ def test_alone_means_alone(capsys: pytest.CaptureFixture[str]) -> None:
 def test_answers_do_not_wait_for_acknowledgements() -> None:
     with listening_socket() as listener:
         assert listener.proto == socket.IPPROTO_TCP  # what asyncio looks at before TCP_NODELAY
+
+
+def test_what_was_kept_survives_a_kill_and_the_open_bucket_alone_is_lost(tmp_path: Path) -> None:
+    def sent(told: dict[str, str], line: str) -> None:
+        host, _, port = told["dogstatsd"].partition(":")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(line.encode(), (host, int(port)))
+
+    def addresses() -> dict[str, str]:
+        found: dict[str, str] = json.loads((tmp_path / "stack.json").read_text())["addresses"]
+        return found
+
+    def lines(local: LocalDatadog) -> int:
+        return int(ask(local, "GET", "/_local/unread").json["received"]["lines"])
+
+    with alone(tmp_path) as program:
+        local = LocalDatadog(address_in(tmp_path), State.opened(), 0)
+        ask(local, "PUT", "/_local/clock", {"at": START_S, "stand": True})
+        sent(addresses(), "kept:15|c\nd:1:2|d")
+        body = {"title": "t", "text": "x", "date_happened": START_S}
+        assert ask(local, "POST", "/api/v1/events", body).status == 202
+        wait_for(lambda: lines(local) == 2)
+        ask(local, "PUT", "/_local/clock", {"advance_s": 10})
+        # a tick later the bucket is in the file, though nobody has asked
+        wait_for(lambda: "kept" in metrics_in(tmp_path / "datadog.points.sqlite"))
+        sent(addresses(), "lost:1|c")
+        wait_for(lambda: lines(local) == 3)
+        program.kill()
+        program.wait()
+    (tmp_path / "stack.json").unlink()
+    with running_local_datadog(path=tmp_path / "datadog.sqlite") as again:
+        stand(again, START_S + 3600)
+        assert row(again, "sum:kept{*}.as_count()", START_S, START_S + 10) == {0: 15}
+        assert row(again, "sum:d{*}", START_S, START_S + 10) == {0: 3}
+        assert row(again, "sum:lost{*}.as_count()", START_S, START_S + 60) == {}
+        events = ask(again, "GET", f"/api/v1/events?start={START_S - 1}&end={START_S + 1}")
+        assert [one["title"] for one in events.json["events"]] == ["t"]
+
+
+def metrics_in(file: Path) -> set[str]:
+    """The names in a file that another process writes."""
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as base:
+        return {name for (name,) in base.execute("select metric from series")}
+
+
+def test_what_is_in_the_open_bucket_is_kept_when_it_is_stopped(tmp_path: Path) -> None:
+    file = tmp_path / "datadog.sqlite"
+    with running_local_datadog(path=file) as local:
+        stand(local)
+        send(local, "a:15|c")
+    with running_local_datadog(path=file) as again:
+        stand(again, START_S + 3600)
+        assert row(again, "sum:a{*}.as_count()", START_S, START_S + 10) == {0: 15}

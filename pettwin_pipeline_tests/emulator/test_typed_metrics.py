@@ -144,7 +144,8 @@ def test_what_is_known_of_a_metric_is_told(local: LocalDatadog) -> None:
     with typed(local) as client:
         api = MetricsApi(client)
         submit(client, "a.b")
-        assert whole(api.list_tags_by_metric_name("a.b")).data.attributes.tags == ["env:prod"]
+        known = whole(api.list_tags_by_metric_name("a.b")).data.attributes.tags
+        assert known == ["env:prod", "host:h1"]
         assert whole(api.list_volumes_by_metric_name("a.b")).data.attributes.distinct_volume == 1
         assert whole(api.list_active_metric_configurations("a.b")).data.id == "a.b"
         estimate = whole(api.estimate_metrics_output_series("a.b", filter_groups="env"))

@@ -5,18 +5,22 @@ import re
 import signal
 import socket
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from urllib.parse import urlencode
 
 import polars as pl
 import pytest
 
 from pettwin_pipeline.commands.demo import BROKEN, MARK
+from pettwin_pipeline.emulator.server import running_local_datadog
 from pettwin_pipeline.readings.heartbeats import parse_sessions, recorded_readings
 from pettwin_pipeline.stack.dagster_parts import webserver_answers
 from pettwin_pipeline.stack.ports import free_port
 from pettwin_pipeline.stack.recordings import dog_heartbeats
+from pettwin_pipeline_tests.emulator.asking import ask
 from pettwin_pipeline_tests.integration.processes import left_running, pettwin, running
 from pettwin_pipeline_tests.metrics.datagrams import Listener
 
@@ -97,6 +101,17 @@ def test_what_went_in_came_out(
     assert [one.name for one in (tmp_path / "state").iterdir()] == ["demo"]
     assert not list(tmp_path.glob("**/elsewhere.sqlite"))
     assert not (tmp_path / "state/demo/stack.json").exists()
+    assert consumed(tmp_path / "state/demo/datadog.sqlite") == readings
+
+
+def consumed(file: Path) -> float:
+    """What the local Datadog that ran was told of, as one that is started on its file answers."""
+    now = int(time.time())
+    query = "sum:kafka.messages.consumed{*}.as_count().rollup(sum, 3600)"
+    asked = urlencode({"from": now // 3600 * 3600 - 3600, "to": now, "query": query})
+    with running_local_datadog(path=file) as local:
+        (series,) = ask(local, "GET", f"/api/v1/query?{asked}").json["series"]
+    return float(sum(value for _, value in series["pointlist"]))
 
 
 def recorded() -> pl.DataFrame:

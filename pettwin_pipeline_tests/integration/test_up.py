@@ -4,17 +4,22 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from pettwin_pipeline.adapters.kafka import Kafka
+from pettwin_pipeline.emulator.server import LocalDatadog
+from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.settings import Settings
 from pettwin_pipeline.stack.dagster_parts import webserver_answers
 from pettwin_pipeline.stack.ports import answers, free_port
+from pettwin_pipeline_tests.emulator.asking import ask
 from pettwin_pipeline_tests.integration.processes import (
     PATIENCE_S,
     Holding,
@@ -150,6 +155,31 @@ def test_what_is_simulated_is_read_and_committed_by_the_real_sensor(dagster: Run
     assert found["last_error"] is None
 
 
+def consumed(up: Running) -> float:
+    """How many messages the local Datadog was told of."""
+    now = int(time.time())
+    query = "sum:kafka.messages.consumed{*}.as_count().rollup(sum, 3600)"
+    asked = urlencode({"from": now // 3600 * 3600 - 3600, "to": now, "query": query})
+    local = LocalDatadog(up.stack["addresses"]["datadog"], State.opened(), 0)
+    series = ask(local, "GET", f"/api/v1/query?{asked}").json["series"]
+    return float(sum(value for one in series for _, value in one["pointlist"]))
+
+
+def test_what_the_runs_counted_can_be_queried_in_the_local_datadog_also_after_it_was_killed(
+    dagster: Running,
+) -> None:
+    is_read(dagster.folder, messages_read(dagster.folder) + simulate(dagster.folder))
+    wait_for(lambda: consumed(dagster) == messages_read(dagster.folder), PATIENCE_S)
+    before = consumed(dagster)
+    killed = dagster.stack["children"]["datadog"]
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: dagster.stack["children"].get("datadog", killed) != killed, PATIENCE_S)
+    dagster.says("datadog is up again")
+    assert consumed(dagster) == before
+    is_read(dagster.folder, messages_read(dagster.folder) + simulate(dagster.folder))
+    wait_for(lambda: consumed(dagster) == messages_read(dagster.folder), PATIENCE_S)
+
+
 @pytest.mark.parametrize("part", ["dagster-code", "dagster-daemon"])
 def test_a_part_that_is_killed_is_started_again_and_reading_goes_on(
     dagster: Running, part: str
@@ -211,7 +241,7 @@ def test_one_that_is_killed_leaves_no_child_and_the_next_one_starts(
     with running(tmp_path, *arguments) as up:
         up.says(UP)
         children = up.stack["children"]
-        assert len(children) == 4
+        assert len(children) == 5
         up.process.kill()
         up.ends()
         wait_for(lambda: all(is_gone(pid) for pid in children.values()))

@@ -11,7 +11,10 @@ from pettwin_pipeline.emulator.resources import (
     downtimes_v2,
     events_v1,
     events_v2,
+    formula_queries,
     intake,
+    logs,
+    logs_intake,
     metric_insights,
     metric_metadata,
     metric_tags,
@@ -34,8 +37,11 @@ from pettwin_pipeline.emulator.resources import (
 
 ROUTES: Final[tuple[Route, ...]] = (
     *intake.ROUTES,
+    *logs_intake.ROUTES,
+    *logs.ROUTES,
     *validation.ROUTES,
     *queries.ROUTES,
+    *formula_queries.ROUTES,
     *events_v1.ROUTES,
     *events_v2.ROUTES,
     *monitor_search.ROUTES,

@@ -4,7 +4,9 @@ What comes in by v1, by v2, by DogStatsD and from monitors is one kind of docume
 """
 
 import base64
+import math
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -15,9 +17,6 @@ from pettwin_pipeline.emulator.refusals import bad_request
 from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.emulator.storage import Document
 
-KIND: Final = "event"
-MOST_EVENTS: Final = 100_000
-_TRIM_EVERY: Final = 1_000
 _PLACE_FORMAT: Final = b"\x02"
 _SHORTEST_PLACE: Final = 9
 _RELATIVE: Final = re.compile(r"now(?:([+-])(\d{1,9})(s|m|h|d|w|mo))?")
@@ -38,10 +37,33 @@ def keep_event(state: State, told: Document) -> Document:
     number = state.dice.long_number()
     place = encode_place(told["timestamp_ms"], state.dice.hexadecimal(18))
     document = {"id_str": str(number), "uid": place, **told}
-    state.storage.put(KIND, document["id_str"], document)
-    if number % _TRIM_EVERY == 0:
-        state.storage.keep_newest(KIND, MOST_EVENTS)
+    state.timeline.keep(
+        "event", document["timestamp_ms"], document["uid"], document, document["id_str"]
+    )
     return document
+
+
+def event_documents(state: State, from_s: float, to_s: float) -> Iterator[Found]:
+    """What a search sees of the events from one time to another, both included, newest first."""
+    for one in state.timeline.between("event", math.ceil(from_s * 1000), math.floor(to_s * 1000)):
+        yield record_of(one)
+
+
+def timed_events(state: State, from_s: float, to_s: float) -> Iterator[tuple[float, Found]]:
+    """The same with their times, unix seconds."""
+    for one in state.timeline.between("event", math.ceil(from_s * 1000), math.floor(to_s * 1000)):
+        yield one["timestamp_ms"] / 1000, record_of(one)
+
+
+def find_event(state: State, asked: str) -> Document | None:
+    """An event by its id of v2, by that of v1 as text, or by that as the number that is told."""
+    found = state.timeline.get("event", asked)
+    if found is None:
+        found = next(state.timeline.between("event", label=asked), None)
+    if found is None and asked.isdecimal():
+        every = state.timeline.between("event")
+        found = next((one for one in every if str(rounded_id(one)) == asked), None)
+    return found
 
 
 def encode_place(timestamp_ms: int, rest: str) -> str:

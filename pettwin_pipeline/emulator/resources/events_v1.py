@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from pettwin_pipeline.emulator.exchange import Answer, Call, Route
 from pettwin_pipeline.emulator.refusals import not_found, refuse
-from pettwin_pipeline.emulator.resources.event_store import KIND, keep_event, rounded_id
+from pettwin_pipeline.emulator.resources.event_store import find_event, keep_event, rounded_id
 from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.emulator.storage import Document
 
@@ -89,18 +89,10 @@ def _shown(call: Call, event: Document) -> Document:
 
 
 def _read(state: State, call: Call) -> Answer:
-    asked = call.names["event_id"]
-    found = state.storage.get(KIND, asked)
-    if found is None:
-        found = next((one for one in _all(state) if str(rounded_id(one)) == asked), None)
+    found = find_event(state, call.names["event_id"])
     if found is None:
         raise not_found("No event matches that event_id")
     return Answer({"event": _shown(call, found)})
-
-
-def _all(state: State) -> list[Document]:
-    found = state.storage.all(KIND)
-    return sorted(found, key=lambda one: -one["timestamp_ms"])
 
 
 def _list(state: State, call: Call) -> Answer:
@@ -110,9 +102,8 @@ def _list(state: State, call: Call) -> Answer:
     tags = {one.strip() for one in (call.asked("tags") or "").split(",") if one.strip()}
     found = [
         one
-        for one in _all(state)
-        if begins <= one["timestamp_ms"] / 1000 <= ends
-        and (not wanted["priority"] or (one.get("priority") or "normal") == wanted["priority"])
+        for one in state.timeline.between("event", begins * 1000, ends * 1000)
+        if (not wanted["priority"] or (one.get("priority") or "normal") == wanted["priority"])
         and (not sources or one.get("source") in sources)
         and tags <= set(one["tags"])
     ]

@@ -1,6 +1,8 @@
 """Events, v2: post (changes and alerts), search, list, read. Pages go on by cursor."""
 
 import base64
+import itertools
+import math
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -11,7 +13,7 @@ from pettwin_pipeline.emulator.clock import parse_moment
 from pettwin_pipeline.emulator.exchange import Answer, Call, Route
 from pettwin_pipeline.emulator.refusals import Refusal, bad_request, titled
 from pettwin_pipeline.emulator.resources.event_store import (
-    KIND,
+    find_event,
     keep_event,
     parse_instant,
     parse_place,
@@ -115,19 +117,28 @@ def _found(
         test = parse_search(told.get("query") or "*")
     except QuerySyntaxError as error:
         raise bad_request(f"Query parsing error: {error}") from None
-    found = [
+    every = state.timeline.between(
+        "event",
+        *_span_ms(begins, ends, after, newest_first := sort != "timestamp"),
+        newest_first=newest_first,
+    )
+    found = (
         one
-        for one in state.storage.all(KIND)
-        if begins <= one["timestamp_ms"] / 1000 <= ends and test(record_of(one))
-    ]
-    newest_first = sort != "timestamp"
-    found.sort(key=_place, reverse=newest_first)
-    if after is not None:
-        found = [
-            one for one in found if (_place(one) < after) == newest_first and _place(one) != after
-        ]
-    shown = found[:limit]
+        for one in every
+        if after is None or ((_place(one) < after) == newest_first and _place(one) != after)
+    )
+    shown = list(itertools.islice((one for one in found if test(record_of(one))), limit))
     return shown, _cursor(shown[-1]) if shown else ""
+
+
+def _span_ms(
+    begins: float, ends: float, after: tuple[int, str] | None, newest_first: bool
+) -> tuple[int, int]:
+    """The window, less what the pages before have shown."""
+    first, last = math.ceil(begins * 1000), math.floor(ends * 1000)
+    if after is not None:
+        first, last = (first, min(last, after[0])) if newest_first else (max(first, after[0]), last)
+    return first, last
 
 
 def _place(event: Document) -> tuple[int, str]:
@@ -159,9 +170,7 @@ def _invalid(field: str, why: str) -> Refusal:
 
 def _read(state: State, call: Call) -> Answer:
     asked = call.names["event_id"]
-    found = state.storage.get(KIND, asked)
-    if found is None:
-        found = next((one for one in state.storage.all(KIND) if one["uid"] == asked), None)
+    found = find_event(state, asked)
     if found is None:
         raise titled(404, "Not Found", f"Event {asked} not found", with_status=True)
     return Answer({"data": shown_v2(found)})

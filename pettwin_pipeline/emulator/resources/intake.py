@@ -1,74 +1,74 @@
-"""Where metrics and checks come in over HTTP. What is accepted is handed on to the store.
+"""Where metrics, checks and logs come in over HTTP.
 
-v2 refuses fields that it does not know and types that are told as text. Source: recordings.
+A body is taken or refused as a whole; points in it that are too old or too new are left out, and
+shown under `/_local/unread`. That their metric exists is remembered all the same.
 """
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
+from pettwin_pipeline.datadog_protocol.aggregation import sent_points
+from pettwin_pipeline.datadog_protocol.payloads import (
+    Taken,
+    parse_check_runs,
+    parse_distributions,
+    parse_series_v1,
+    parse_series_v2,
+)
+from pettwin_pipeline.emulator.buckets import keep_points
 from pettwin_pipeline.emulator.exchange import Answer, Call, Route
-from pettwin_pipeline.emulator.refusals import refuse
-from pettwin_pipeline.emulator.resources.metric_names import saw_metric
+from pettwin_pipeline.emulator.refusals import Refusal
+from pettwin_pipeline.emulator.resources.check_store import keep_checks
+from pettwin_pipeline.emulator.resources.metric_metadata import keep_unit
 from pettwin_pipeline.emulator.state import State
-from pettwin_pipeline.emulator.storage import Document
+from pettwin_pipeline.errors import PayloadError
 
-_TYPES_V2: Final = {0: "gauge", 1: "count", 2: "rate", 3: "gauge"}
-"""0 is unspecified; 3 is not used."""
-_FIELDS_V2: Final = frozenset(
-    {
-        "interval", "metadata", "metric", "points", "resources", "source_type_name", "tags",
-        "type", "unit",
-    }
-)  # fmt: skip
-_TYPES_V1: Final = frozenset({"gauge", "count", "rate"})
 _ACCEPTED: Final = Answer({"status": "ok"}, 202)
+_ACCEPTED_V2: Final = Answer({"errors": []}, 202)
 
 
-def _series(call: Call) -> list[Document]:
-    series = call.checked().get("series")
-    if not isinstance(series, list) or not all(isinstance(one, dict) for one in series):
-        refuse("Payload is not in the expected format: series is missing")
-    return series
+def _parsed(call: Call, parse: Callable[[bytes, float], Taken], now_s: float) -> Taken:
+    try:
+        return parse(call.raw, now_s)
+    except PayloadError as error:
+        call.checked()  # where the documented form says more exactly what is wrong
+        raise Refusal(error.status, str(error)) from None
 
 
-def _tags(told: Any) -> list[str]:
-    return [str(tag).lower() for tag in told or ()]
+def _keep(state: State, call: Call, parse: Callable[[bytes, float], Taken]) -> None:
+    now_s = state.clock.now_s()
+    taken = _parsed(call, parse, now_s)
+    keep_points(state, sent_points(taken.series), call.path)
+    for one in taken.emptied:
+        state.points.saw(one.name, one.type, one.tags, int(now_s))
+    for one in taken.series:
+        if one.unit:
+            keep_unit(state, one.name, one.unit)
+    for refused in taken.refused:
+        state.received.note(call.path, refused.reason, refused.what, now_s)
 
 
 def _series_v1(state: State, call: Call) -> Answer:
-    for one in _series(call):
-        kind = one.get("type") or "gauge"
-        known = kind if kind in _TYPES_V1 else "gauge"
-        saw_metric(state, one["metric"], known, _tags(one.get("tags")), one.get("host"))
+    _keep(state, call, parse_series_v1)
     return _ACCEPTED
 
 
 def _series_v2(state: State, call: Call) -> Answer:
-    for one in _series(call):
-        unknown = one.keys() - _FIELDS_V2
-        if unknown:
-            refuse(f"Payload is not in the expected format: unknown field {min(unknown)}")
-        hosts = [
-            told.get("name") for told in one.get("resources") or () if told.get("type") == "host"
-        ]
-        kind = _TYPES_V2.get(one.get("type") or 0, "gauge")
-        saw_metric(state, one["metric"], kind, _tags(one.get("tags")), (hosts or [None])[0])
-    return Answer({"errors": []}, 202)
+    _keep(state, call, parse_series_v2)
+    return _ACCEPTED_V2
 
 
 def _distribution_points(state: State, call: Call) -> Answer:
-    for one in _series(call):
-        saw_metric(state, one["metric"], "distribution", _tags(one.get("tags")), one.get("host"))
+    _keep(state, call, parse_distributions)
     return _ACCEPTED
 
 
 def _check_run(state: State, call: Call) -> Answer:
-    del state
-    told = call.json()
-    for one in told if isinstance(told, list) else [told]:
-        if not isinstance(one, dict) or not isinstance(one.get("check"), str):
-            refuse("Payload is not in the expected format: check is missing")
-        if one.get("status") not in {0, 1, 2, 3}:
-            refuse("Payload is not in the expected format: status should be 0, 1, 2 or 3")
+    try:
+        runs = parse_check_runs(call.raw, state.clock.now_s())
+    except PayloadError as error:
+        raise Refusal(error.status, str(error)) from None
+    keep_checks(state, runs)
     return _ACCEPTED
 
 

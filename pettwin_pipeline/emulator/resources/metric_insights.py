@@ -13,6 +13,7 @@ from pettwin_pipeline.emulator.resources import (
     slos,
 )
 from pettwin_pipeline.emulator.resources.slo_shape import texts_of
+from pettwin_pipeline.emulator.series_index import Metric
 from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.emulator.storage import Document
 
@@ -27,34 +28,39 @@ def _told(metric: str, kind: str, attributes: Document) -> Answer:
 
 def _all_tags(state: State, call: Call) -> Answer:
     metric = metric_names.find_metric(state, call.names["metric_name"])
-    return _told(metric["name"], "metrics", {"tags": metric["tags"]})
+    return _told(metric.name, "metrics", {"tags": metric.tags})
 
 
 def _active(state: State, call: Call) -> Answer:
     metric = metric_names.find_metric(state, call.names["metric_name"])
-    attributes: Document = {"active_tags": [], "active_aggregations": []}
-    return _told(metric["name"], "actively_queried_configurations", attributes)
+    asked = state.queried.of(metric.name)
+    aggregations = [{"space": one, "time": other} for one, other in sorted(asked.aggregations)]
+    attributes: Document = {
+        "active_tags": sorted(asked.keys),
+        "active_aggregations": aggregations,
+    }
+    return _told(metric.name, "actively_queried_configurations", attributes)
 
 
 def _volumes(state: State, call: Call) -> Answer:
     metric = metric_names.find_metric(state, call.names["metric_name"])
     series = _output_series(metric)
-    if state.storage.has(metric_tags.KIND, metric["name"]):
+    if state.storage.has(metric_tags.KIND, metric.name):
         told = {"ingested_volume": series, "indexed_volume": series}
-        return _told(metric["name"], "metric_volumes", told)
-    return _told(metric["name"], "distinct_metric_volumes", {"distinct_volume": series})
+        return _told(metric.name, "metric_volumes", told)
+    return _told(metric.name, "distinct_metric_volumes", {"distinct_volume": series})
 
 
-def _output_series(metric: Document | None) -> int:
-    return max(1, len(metric["hosts"])) if metric else 0
+def _output_series(metric: Metric | None) -> int:
+    return len(metric.series) if metric else 0
 
 
 def _estimate(state: State, call: Call) -> Answer:
     name = call.names["metric_name"]
     metric_names.check_name(name)
-    metric = state.storage.get(metric_names.KIND, name)
+    metric = metric_names.known_metric(state, name)
     kind = "count_or_gauge"
-    if metric and metric["type"] == "distribution":
+    if metric and metric.type == "distribution":
         kind = "percentile" if call.asked_bool("filter[pct]") else "distribution"
     attributes = {
         "estimated_output_series": _output_series(metric),
@@ -66,12 +72,12 @@ def _estimate(state: State, call: Call) -> Answer:
 
 def _cardinalities(state: State, call: Call) -> Answer:
     metric = metric_names.find_metric(state, call.names["metric_name"])
-    keys = sorted({tag.partition(":")[0] for tag in metric["tags"]})
+    keys = sorted({tag.partition(":")[0] for tag in metric.tags})
     data = [
         {"type": "tag_cardinality", "id": key, "attributes": {"cardinality_delta": 0}}
         for key in keys
     ]
-    return Answer({"data": data, "meta": {"metric_name": metric["name"]}})
+    return Answer({"data": data, "meta": {"metric_name": metric.name}})
 
 
 def _strings(value: Any) -> Iterator[str]:

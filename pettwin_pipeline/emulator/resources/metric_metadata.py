@@ -30,11 +30,18 @@ _ABSENT: Final[Document] = {
 
 def _kept(state: State, name: str) -> Document | None:
     told = state.storage.get(KIND, name)
-    metric = state.storage.get(metric_names.KIND, name)
+    metric = metric_names.known_metric(state, name)
     if told is None and metric is None:
         return None
-    of_points = {"type": metric["type"]} if metric else {}
+    of_points = {"type": metric.type} if metric else {}
     return {**_ABSENT, **of_points, **(told or {})}
+
+
+def keep_unit(state: State, name: str, unit: str) -> None:
+    """Remember the unit that came with points, where nobody has set one."""
+    told = state.storage.get(KIND, name) or {}
+    if not told.get("unit"):
+        state.storage.put(KIND, name, {**told, "unit": unit})
 
 
 def _read(state: State, call: Call) -> Answer:
@@ -59,11 +66,11 @@ def _active(state: State, call: Call) -> Answer:
         raise bad_request("The parameter 'from' is required")
     host, tag = call.asked("host"), call.asked("tag_filter")
     found = [
-        one["name"]
-        for one in state.storage.all(metric_names.KIND)
-        if one["seen_s"] >= int(since)
-        and (not host or host in one["hosts"])
-        and (not tag or tag == "*" or tag.lower() in one["tags"])
+        one.name
+        for one in metric_names.every_metric(state)
+        if one.seen_s >= int(since)
+        and (not host or host in one.hosts)
+        and (not tag or tag == "*" or tag.lower() in one.tags)
     ]
     return Answer({"metrics": sorted(found), "from": since})
 
@@ -75,14 +82,12 @@ def _search(state: State, call: Call) -> Answer:
     facet, _, text = query.rpartition(":")
     if facet not in {"", "metrics", "hosts"}:
         raise bad_request(f"Invalid facet: {facet}")
-    metrics = state.storage.all(metric_names.KIND)
+    metrics = metric_names.every_metric(state)
     results: dict[str, list[str]] = {}
     if facet in {"", "metrics"}:
-        results["metrics"] = sorted(one["name"] for one in metrics if text in one["name"])
+        results["metrics"] = sorted(one.name for one in metrics if text in one.name)
     if facet in {"", "hosts"}:
-        results["hosts"] = sorted(
-            {host for one in metrics for host in one["hosts"] if text in host}
-        )
+        results["hosts"] = sorted({host for one in metrics for host in one.hosts if text in host})
     return Answer({"results": results})
 
 

@@ -1,35 +1,42 @@
 """Which metrics there are: every name that was ever sent, with its type, tags and last time.
 
-The points themselves are kept elsewhere. Names are remembered even where a point was too old.
+Names are remembered even where a point was too old.
 """
 
 from typing import Final
 
+from pettwin_pipeline.emulator.buckets import settle
 from pettwin_pipeline.emulator.refusals import not_found, refuse
+from pettwin_pipeline.emulator.series_index import Metric
 from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.emulator.storage import Document
 
-KIND: Final = "metric"
-_MOST_TAGS: Final = 1_000
 LONGEST_NAME: Final = 200
 
 
-def saw_metric(state: State, name: str, kind: str, tags: list[str], host: str | None) -> None:
-    """Remember that a metric was sent."""
-    before = state.storage.get(KIND, name) or {"name": name, "tags": [], "hosts": []}
-    tags = sorted({*before["tags"], *tags})[:_MOST_TAGS]
-    hosts = sorted({*before["hosts"], *({host} if host else ())})[:_MOST_TAGS]
-    told = {"type": kind, "tags": tags, "hosts": hosts, "seen_s": int(state.clock.now_s())}
-    state.storage.put(KIND, name, {**before, **told})
+def every_metric(state: State) -> list[Metric]:
+    """All that there are, by name."""
+    settle(state)
+    return state.points.metrics()
 
 
-def find_metric(state: State, name: str) -> Document:
+def known_metric(state: State, name: str) -> Metric | None:
+    """One, or None."""
+    settle(state)
+    return state.points.metric(name)
+
+
+def find_metric(state: State, name: str) -> Metric:
     """A metric that was sent.
 
     Raises:
         Refusal: 400 it is no name, 404 it was never sent.
     """
-    return find_of_metric(state, KIND, name, f"{name} not found")
+    check_name(name)
+    found = known_metric(state, name)
+    if found is None:
+        raise not_found(f"{name} not found")
+    return found
 
 
 def find_of_metric(state: State, kind: str, name: str, missing: str) -> Document:

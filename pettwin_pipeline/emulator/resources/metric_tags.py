@@ -5,13 +5,15 @@ from urllib.parse import urlencode
 
 from pettwin_pipeline.emulator.clock import iso
 from pettwin_pipeline.emulator.exchange import NO_CONTENT, Answer, Call, Route
+from pettwin_pipeline.emulator.querying import TAG_CONFIGURATION
 from pettwin_pipeline.emulator.refusals import Refusal, not_found, refuse
 from pettwin_pipeline.emulator.resources import metric_names
 from pettwin_pipeline.emulator.resources.tag_indexing_rules import LONGEST_WINDOW_S
+from pettwin_pipeline.emulator.series_index import Metric
 from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.emulator.storage import Document
 
-KIND: Final = "tag_configuration"
+KIND: Final = TAG_CONFIGURATION
 _USUAL_PAGE: Final = 10_000
 _AGGREGATION: Final = {"gauge": "avg", "count": "sum", "rate": "sum"}
 _PLACE: Final = "/api/v2/metrics"
@@ -76,7 +78,7 @@ def _delete(state: State, call: Call) -> Answer:
     return NO_CONTENT
 
 
-def _is_asked(metric: Document, configured: Document | None, call: Call) -> bool:
+def _is_asked(metric: Metric, configured: Document | None, call: Call) -> bool:
     attributes = configured["attributes"] if configured else {}
     wanted = call.asked("filter[configured]")
     if wanted and (wanted.lower() == "true") != (configured is not None):
@@ -85,13 +87,13 @@ def _is_asked(metric: Document, configured: Document | None, call: Call) -> bool
     if tag and not any(tag in one for one in attributes.get("tags", ())):
         return False
     kind = call.asked("filter[metric_type]")
-    if kind and not _is_of_kind(attributes.get("metric_type") or metric["type"], kind):
+    if kind and not _is_of_kind(attributes.get("metric_type") or metric.type, kind):
         return False
     percentiles = call.asked("filter[include_percentiles]")
     if percentiles and attributes.get("include_percentiles") != (percentiles.lower() == "true"):
         return False
     tags = call.asked("filter[tags]")
-    return not tags or tags.lower() in metric["tags"]
+    return not tags or tags.lower() in metric.tags
 
 
 def _is_of_kind(kind: str, wanted: str) -> bool:
@@ -100,12 +102,12 @@ def _is_of_kind(kind: str, wanted: str) -> bool:
 
 def _list(state: State, call: Call) -> Answer:
     configured = {one["id"]: one for one in state.storage.all(KIND)}
-    metrics = sorted(state.storage.all(metric_names.KIND), key=lambda one: str(one["name"]))
+    metrics = metric_names.every_metric(state)
     found: list[Document] = []
     for metric in metrics:
-        own = configured.get(metric["name"])
+        own = configured.get(metric.name)
         if _is_asked(metric, own, call):
-            found.append(own or {"type": "metrics", "id": metric["name"]})
+            found.append(own or {"type": "metrics", "id": metric.name})
     size = call.asked("page[size]")
     if size is None:
         return Answer({"data": found})
@@ -153,20 +155,20 @@ def _configure_many(state: State, call: Call) -> Answer:
         ),
     }
     now = iso(state.clock.now())
-    for metric in state.storage.all(metric_names.KIND):
-        before = state.storage.get(KIND, metric["name"])
-        if not metric["name"].startswith(prefix):
+    for metric in metric_names.every_metric(state):
+        before = state.storage.get(KIND, metric.name)
+        if not metric.name.startswith(prefix):
             continue
         if before is None or told["override_existing_configurations"]:
             base = (before or {}).get("attributes") or {"created_at": now}
             fresh = {
                 **base,
-                "metric_type": metric["type"],
+                "metric_type": metric.type,
                 "tags": told["tags"],
                 "modified_at": now,
             }
-            document = {"type": "manage_tags", "id": metric["name"], "attributes": fresh}
-            state.storage.put(KIND, metric["name"], document)
+            document = {"type": "manage_tags", "id": metric.name, "attributes": fresh}
+            state.storage.put(KIND, metric.name, document)
     return _bulk_answer(prefix, told)
 
 

@@ -1,76 +1,49 @@
-"""Queries over points: what they ask is checked here, what they find comes from the store.
-
-The store is not built yet: every query finds nothing. Its answers keep the form of the real ones.
-"""
+"""Queries over points, v1 and v2: read, evaluated over the store, and told in Datadog's forms."""
 
 from typing import Any, Final
 
+import msgspec
+import numpy as np
+
+from pettwin_pipeline.datadog_protocol.frames import Frame
+from pettwin_pipeline.datadog_protocol.rendering import render, render_scope
+from pettwin_pipeline.datadog_protocol.rolling import Floats, Grid
+from pettwin_pipeline.datadog_protocol.syntax import (
+    EVERYTHING,
+    Expression,
+    MetricQuery,
+    metric_queries,
+)
 from pettwin_pipeline.emulator.exchange import Answer, Call, Route
+from pettwin_pipeline.emulator.querying import (
+    check_window,
+    evaluated,
+    percentiles_told,
+    read_query,
+    window_grid,
+    without_percentiles,
+)
 from pettwin_pipeline.emulator.refusals import refuse
+from pettwin_pipeline.emulator.resources.query_units import units_of
 from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.emulator.storage import Document
-from pettwin_pipeline.errors import QuerySyntaxError
-
-RETENTION_S: Final = 5 * 365 * 86_400
-"""Datadog keeps points for 15 months; here the store decides, and this only bounds the question."""
-
-
-def _checked(state: State, call: Call) -> Document:
-    attributes = call.checked_attributes()
-    begins, ends = attributes["from"], attributes["to"]
-    if begins >= ends:
-        refuse("Invalid time range: from must be before to")
-    for query in attributes["queries"]:
-        if query.get("data_source") == "metrics":
-            _check_metric_query(query["query"])
-    if ends / 1000 < state.clock.now_s() - RETENTION_S:
-        refuse("Queries ending outside the retention date are invalid")
-    return attributes
-
-
-def _check_metric_query(query: str) -> None:
-    from pettwin_pipeline.datadog_protocol.parsing import parse_metric
-
-    try:
-        parse_metric(query)
-    except QuerySyntaxError as error:
-        rest = query[error.column - 1 :]
-        refuse(
-            f"Error parsing query: \n unable to parse {query}: {error.problem} at {rest!r} "
-            f"(line 1, column {error.column})."
-        )
-
-
-def _formulas(attributes: Document) -> list[str]:
-    told = [one["formula"] for one in attributes.get("formulas") or ()]
-    return told or [one.get("name") or "" for one in attributes["queries"]]
-
-
-def _timeseries(state: State, call: Call) -> Answer:
-    _checked(state, call)
-    nothing: Document = {"series": [], "times": [], "values": []}
-    data = {"id": "0", "type": "timeseries_response", "attributes": nothing}
-    return Answer({"data": data})
-
-
-def _scalar(state: State, call: Call) -> Answer:
-    columns = [
-        {"name": name, "values": [], "type": "number", "meta": {"unit": None}}
-        for name in _formulas(_checked(state, call))
-    ]
-    data = {"id": "0", "type": "scalar_response", "attributes": {"columns": columns}}
-    return Answer({"data": data})
 
 
 def _query(state: State, call: Call) -> Answer:
-    del state
     begins, ends = call.asked_second("from"), call.asked_second("to")
     query = call.asked("query")
     if not query:
         refuse("The parameter 'query' is required")
-    _check_metric_query(query)
-    if begins >= ends:
-        refuse("Invalid time range: from must be before to")
+    expressions = read_query(query)
+    check_window(begins, ends)
+    over = window_grid(expressions, begins, ends)
+    frames = evaluated(state, expressions, over)
+    series = [
+        one
+        for index, (expression, frame) in enumerate(zip(expressions, frames, strict=True))
+        for one in _series(state, expression, frame, index)
+    ]
+    by = sorted({key for one in expressions for found in metric_queries(one) for key in found.by})
     body: dict[str, Any] = {
         "status": "ok",
         "res_type": "time_series",
@@ -78,17 +51,82 @@ def _query(state: State, call: Call) -> Answer:
         "query": query,
         "from_date": begins * 1000,
         "to_date": ends * 1000,
-        "series": [],
+        "series": series,
         "values": [],
         "times": [],
-        "message": "",
-        "group_by": [],
+        "message": percentiles_told(without_percentiles(state, expressions)),
+        "group_by": by,
     }
     return Answer(body)
 
 
-ROUTES: Final = (
-    Route("GET", "/api/v1/query", _query),
-    Route("POST", "/api/v2/query/timeseries", _timeseries),
-    Route("POST", "/api/v2/query/scalar", _scalar),
-)
+def _series(state: State, expression: Expression, frame: Frame, index: int) -> list[Document]:
+    """One for each group that has points."""
+    unit = units_of(state, expression)
+    times = [b"[%d000.0," % time_s for time_s in frame.grid.times_s.tolist()]
+    whole = b"[" + b",".join(time + b"%b]" for time in times) + b"]"
+    single = expression if isinstance(expression, MetricQuery) else None
+    metric = single.metric if single else render(expression)
+    found: list[Document] = []
+    for group, row in zip(frame.groups, frame.values, strict=True):
+        there = np.flatnonzero(~np.isnan(row))
+        if not len(there):
+            continue
+        scope = ",".join(_scope(single, group))
+        found.append(
+            {
+                "metric": metric,
+                "display_name": metric,
+                "expression": _expression(single, metric, scope),
+                "scope": scope,
+                "tag_set": list(group),
+                "pointlist": _pointlist(times, whole, row),
+                "interval": frame.grid.interval_s,
+                "start": _time_ms(frame.grid, there[0]),
+                "end": _time_ms(frame.grid, there[-1] + 1) - 1,
+                "length": len(there),
+                "aggr": single.aggregator if single else None,
+                "unit": unit,
+                "query_index": index,
+                "attributes": {},
+            }
+        )
+    return found
+
+
+def _time_ms(over: Grid, bucket: int) -> int:
+    return int(over.start_s + bucket * over.interval_s) * 1000
+
+
+def _pointlist(times: list[bytes], whole: bytes, row: Floats) -> msgspec.Raw:
+    """`[[ms, value], ...]` as JSON, written here: a thousand rows share their times.
+
+    Args:
+        times: how each point begins.
+        whole: all of them, with a place for each value.
+        row: the values.
+    """
+    values = msgspec.json.encode(row.tolist())[1:-1].split(b",")
+    if b"null" not in values:
+        return msgspec.Raw(whole % tuple(values))
+    there = (
+        time + value + b"]" for time, value in zip(times, values, strict=True) if value != b"null"
+    )
+    return msgspec.Raw(b"[" + b",".join(there) + b"]")
+
+
+def _scope(query: MetricQuery | None, group: tuple[str, ...]) -> list[str]:
+    """The tags of the group, and what the query asked for besides."""
+    if query is None or query.scope == EVERYTHING:
+        return list(group) or ["*"]
+    return [*group, render_scope(query.scope)]
+
+
+def _expression(query: MetricQuery | None, text: str, scope: str) -> str:
+    if query is None:
+        return text
+    aggregator = f"{query.aggregator}:" if query.aggregator else ""
+    return f"{aggregator}{query.metric}{{{scope}}}"
+
+
+ROUTES: Final = (Route("GET", "/api/v1/query", _query),)
