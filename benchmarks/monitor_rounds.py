@@ -48,10 +48,7 @@ def monitor(number: int, query: str) -> dict[str, object]:
         "priority": None,
         "draft_status": "published",
         "created_at": START_S * 1000,
-        "options": {
-            "silenced": {},
-            "thresholds": {"critical": float(query.rsplit(maxsplit=1)[-1])},
-        },
+        "options": {"silenced": {}, "thresholds": {"critical": critical}},
     }
 
 
