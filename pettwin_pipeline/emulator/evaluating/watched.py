@@ -84,11 +84,13 @@ def watched_of(document: Document) -> Watched:
     """
     query = _query_of(document)
     window_s = _window_s(query)
-    keys = keys_of(query)
+    keys = _formula_keys(document) if isinstance(query, FormulaAlert) else keys_of(query)
+    # what a composite names has waited for its new groups already
+    waits = bool(keys) and not isinstance(query, Composite)
     return Watched(
         document=document,
         query=query,
-        options=options_of(document["options"], grouped=bool(keys), window_s=window_s),
+        options=options_of(document["options"], grouped=waits, window_s=window_s),
         every_s=evaluated_every_s(window_s),
         keys=keys,
         comparison=_comparison_of(query),
@@ -140,8 +142,7 @@ def formula_window_s(query: FormulaAlert) -> int:
 def keys_of(query: MonitorQuery) -> tuple[str, ...]:
     """What a query groups by: each combination of values has a state of its own.
 
-    Of a composite `*`: the groups are those that its monitors have in common. So too of a formula:
-    its queries, which the options hold, say it.
+    Of a composite `*`: the groups are those that its monitors have in common.
     """
     match query:
         case MetricAlert(expression=expression):
@@ -153,10 +154,24 @@ def keys_of(query: MonitorQuery) -> tuple[str, ...]:
             return tuple(key for key in query.texts("by") if key != "*")
         case SearchAlert():
             return tuple(key for key in query.by if key != "*")
-        case Composite() | FormulaAlert():
+        case Composite():
             return ("*",)
         case _:
             return ()
+
+
+def _formula_keys(document: Document) -> tuple[str, ...]:
+    """Of the queries that the options hold."""
+    from pettwin_pipeline.datadog_protocol.parsing import parse_metric
+
+    found: list[str] = []
+    for told in document["options"].get("variables") or ():
+        if told.get("data_source") == "metrics":
+            for expression in parse_metric(told["query"]):
+                found += [key for one in metric_queries(expression) for key in one.by]
+        else:
+            found += [one["facet"].removeprefix("@") for one in told.get("group_by") or ()]
+    return tuple(dict.fromkeys(found))
 
 
 def _comparison_of(query: MonitorQuery) -> Comparison | None:
