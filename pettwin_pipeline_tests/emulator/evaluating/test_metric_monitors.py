@@ -1,4 +1,4 @@
-"""Metric monitors through the server: conditions, recovery, groups, cadence, changes of the query."""
+"""Metric monitors through the server: conditions, recovery, groups, cadence, edits."""
 
 from typing import Any
 
@@ -154,9 +154,7 @@ def test_a_window_that_must_be_full_is_not_looked_at_before(scene: Scene) -> Non
         ("pct_change(avg(last_1m),5m_ago):avg:heat{*} > 50", 30.0, "OK"),
     ],
 )
-def test_a_change_is_against_a_time_ago(
-    scene: Scene, query: str, value: float, state: str
-) -> None:
+def test_a_change_is_against_a_time_ago(scene: Scene, query: str, value: float, state: str) -> None:
     monitor = scene.monitor(query)
     scene.gauge(20, at_s=START_S - 300)
     scene.gauge(value)
@@ -235,8 +233,9 @@ def test_two_monitors_that_differ_in_their_name_alone_both_alert(scene: Scene) -
     scene.monitor(HOT, name="one")
     scene.monitor(HOT, name="two")
     body = {"type": "query alert", "query": HOT, "name": "two", "message": "m"}
-    assert "Duplicate of an existing monitor_id" in (
-        ask(scene.local, "POST", "/api/v1/monitor", body).errors[0]
+    assert (
+        "Duplicate of an existing monitor_id"
+        in (ask(scene.local, "POST", "/api/v1/monitor", body).errors[0])
     )
     scene.gauge(40)
     scene.advance(60)
