@@ -88,7 +88,8 @@ class Application:
             answer = route.handler(self._state, call)
             if answer.after is not None:
                 await asyncio.wrap_future(answer.after)
-                answer = replace(answer, body=answer.body(), after=None)
+                body = answer.body() if callable(answer.body) else answer.body
+                answer = replace(answer, body=body, after=None)
             # Encoded here: what is nested too deeply is refused, not a failure later on.
             return replace(answer, body=answer.encoded()), call
         except Refusal as refusal:

@@ -35,8 +35,9 @@ def _unread(state: State, call: Call) -> Answer:
 
 def _reset(state: State, call: Call) -> Answer:
     del call
-    state.reset()
-    return NO_CONTENT
+    with state.schedule.moving(every=False) as evaluated:
+        state.reset()
+    return Answer(status=204, after=evaluated)
 
 
 def _read_clock(state: State, call: Call) -> Answer:

@@ -8,8 +8,10 @@ followed and no proxy asked: only the address that was allowed is spoken to.
 import contextlib
 import http.client
 import logging
+import socket
 import ssl
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from typing import Final
@@ -25,6 +27,7 @@ MOST_WAITING: Final = 1_000
 """For one address; what comes beyond is failed."""
 MOST_ADDRESSES: Final = 50
 """Threads at a time; webhooks beyond share the last."""
+_ENDS_WITHIN_S: Final = 2.0
 _SERVER_ERROR: Final = 500
 _MOST_OF_ANSWER: Final = 65_536
 
@@ -44,6 +47,7 @@ class WebhookPosts:
         self._ended = threading.Event()
         self._waiting: dict[str, deque[int]] = {}
         self._threads: dict[str, threading.Thread] = {}
+        self._open: set[http.client.HTTPConnection] = set()
 
     def post(self, number: int) -> None:
         """Post the webhook of an entry of the outbox, soon; returns at once."""
@@ -72,10 +76,17 @@ class WebhookPosts:
             self.post(number)
 
     def close(self) -> None:
-        """End; what is not posted goes on waiting."""
+        """End, without waiting for answers; what is not posted goes on waiting."""
         self._ended.set()
-        for thread in list(self._threads.values()):
-            thread.join(self._rules.timeout_s + 1)
+        with self._lock:
+            threads, connections = list(self._threads.values()), list(self._open)
+        for one in connections:
+            with contextlib.suppress(OSError):
+                if one.sock is not None:
+                    one.sock.shutdown(socket.SHUT_RDWR)
+        until_s = time.monotonic() + _ENDS_WITHIN_S
+        for thread in threads:
+            thread.join(max(until_s - time.monotonic(), 0.0))
 
     def _work(self, lane: str) -> None:
         while True:
@@ -88,6 +99,8 @@ class WebhookPosts:
             try:
                 self._deliver(number)
             except Exception as error:
+                if self._ended.is_set():
+                    return
                 log.exception("a webhook could not be posted")
                 why = f"{type(error).__name__}: {error}"
                 self._state.outbox.change(number, status="failed", error=why)
@@ -106,6 +119,8 @@ class WebhookPosts:
             if attempt and self._ended.wait(self._rules.pauses_s[attempt - 1]):
                 return
             answered, error = self._try(request)
+            if answered is None and self._ended.is_set():
+                return
             told = {"to": request.place, "attempts": attempt + 1, "answered": answered}
             if answered is not None and answered < _SERVER_ERROR:
                 good = answered < 300  # noqa: PLR2004 - what else is answered is final too
@@ -126,6 +141,8 @@ class WebhookPosts:
     def _try(self, request: WebhookRequest) -> tuple[int | None, str | None]:
         """What was answered, and what went wrong."""
         connection = _connection(request, self._rules.timeout_s)
+        with self._lock:
+            self._open.add(connection)
         try:
             connection.request("POST", request.path, request.body, dict(request.headers))
             answer = connection.getresponse()
@@ -133,6 +150,8 @@ class WebhookPosts:
         except (OSError, http.client.HTTPException, ValueError) as error:
             return None, f"{type(error).__name__}: {error}"
         finally:
+            with self._lock:
+                self._open.discard(connection)
             connection.close()
         bad = answer.status >= 300  # noqa: PLR2004
         return answer.status, f"answered {answer.status} {answer.reason}" if bad else None

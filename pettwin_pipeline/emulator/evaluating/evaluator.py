@@ -180,14 +180,15 @@ class Evaluator:
 
     def rewind(self, now_s: float) -> None:
         """The clock was set back."""
+        self._runs.clear()
         self._state.monitor_states.rewind(now_s)
 
     def do(self, rounds: Rounds, ended: threading.Event) -> None:
-        """What is due, unless it ends meanwhile."""
+        """What is due, unless it ends or the clock is set anew meanwhile."""
         if rounds.rewound_to_s is not None:
             self.rewind(rounds.rewound_to_s)
         for minute_s in rounds.minutes:
-            if ended.is_set():
+            if ended.is_set() or self._state.schedule.overtaken:
                 break
             self.round(minute_s)
             self._state.schedule.evaluated(minute_s)

@@ -45,6 +45,9 @@ class LatestRuns:
         """
         check = self._checks.setdefault(name, _Check())
         self._read(name, check)
+        oldest_s = until_s - CHECK_GROUP_FORGOTTEN_S
+        for tags in [tags for tags, some in check.series.items() if some[-1][0] < oldest_s]:
+            del check.series[tags]
         found = [run for some in check.series.values() for run in _latest(some, until_s, most)]
         found.sort(key=lambda one: one[:2], reverse=True)
         return [run for _, _, run in found]

@@ -125,6 +125,12 @@ class Schedule:
         first = self.evaluated_to_s + ROUND_S if missed <= MOST_MISSED else to_s
         return Rounds(range(first, to_s + 1, ROUND_S))
 
+    @property
+    def overtaken(self) -> bool:
+        """Whether the clock was set anew meanwhile: what is left of an advance is not wanted."""
+        with self._changed:
+            return any(not move.every for move in self._moves)
+
     def evaluated(self, minute_s: int) -> None:
         """A round is over."""
         self.evaluated_to_s = minute_s

@@ -20,6 +20,7 @@ from pettwin_pipeline.datadog_protocol.monitor_states import (
     is_forgotten,
     step,
 )
+from pettwin_pipeline.datadog_protocol.monitor_syntax import Composite
 from pettwin_pipeline.emulator.evaluating.findings import Findings
 from pettwin_pipeline.emulator.evaluating.records import KeptGroup, MonitorRecord, worst_of
 from pettwin_pipeline.emulator.evaluating.silences import Silence
@@ -93,6 +94,8 @@ def stepped(
     for group in dict.fromkeys([*kept, *found.groups]):
         finding = found.groups.get(group, _NOTHING)
         old = kept.get(group)
+        if isinstance(watched.query, Composite) and group not in found.groups:
+            continue  # the groups of its monitors are its own
         if old is None and finding.value is None and finding.status in {None, *_NO_DATA}:
             continue
         tags = {*group, *watched.scope_tags}

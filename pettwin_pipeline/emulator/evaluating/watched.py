@@ -151,7 +151,7 @@ def keys_of(query: MonitorQuery) -> tuple[str, ...]:
         case CheckAlert():
             if any(step.name == "pct_by_status" for step in query.steps):
                 return ()
-            return tuple(key for key in query.texts("by") if key != "*")
+            return query.texts("by")
         case SearchAlert():
             return tuple(key for key in query.by if key != "*")
         case Composite():

@@ -81,3 +81,13 @@ def test_checks_of_dogstatsd_and_of_http_are_one(scene: Scene) -> None:
     assert ask(scene.local, "POST", "/api/v1/check_run", body).status == 202
     scene.advance(60)
     assert scene.groups(monitor) == {"host:a": "Alert"}
+
+
+def test_each_set_of_tags_may_be_its_own_group(scene: Scene) -> None:
+    query = '"up".over("*").by("*").last(2).count_by_status()'
+    options = {"thresholds": {"critical": 1}, "new_group_delay": 0}
+    monitor = scene.monitor(query, "service check", options=options)
+    scene.check(2, "host:a", "room:x")
+    scene.check(0, "host:a", "room:y")
+    scene.advance(60)
+    assert scene.groups(monitor) == {"host:a,room:x": "Alert", "host:a,room:y": "OK"}

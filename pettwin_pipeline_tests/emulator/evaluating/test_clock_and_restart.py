@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pettwin_pipeline.emulator.server import LocalDatadog, running_local_datadog
 from pettwin_pipeline_tests.emulator.asking import ask
 from pettwin_pipeline_tests.emulator.monitored import START_S, Scene
@@ -158,6 +160,33 @@ def test_a_reset_forgets_states_and_outbox(scene: Scene) -> None:
     scene.advance(120)
     assert scene.state(again) == "No Data"
     assert scene.titles() == []
+
+
+@pytest.mark.parametrize("what", [("PUT", {"at": START_S}), ("DELETE", None)])
+def test_a_clock_that_is_set_ends_an_advance_that_takes_long(
+    scene: Scene, what: tuple[str, Any]
+) -> None:
+    for number in range(30):
+        scene.monitor(HOT, name=str(number))
+    thread = threading.Thread(target=lambda: scene.clock(advance_s=31 * 86_400))
+    thread.start()
+    wait_for(lambda: scene.local.state.schedule.evaluated_to_s > START_S + 300)
+    method, told = what
+    assert ask(scene.local, method, "/_local/clock", told).status == 200
+    thread.join()
+    assert scene.local.state.schedule.evaluated_to_s < START_S + 31 * 86_400
+
+
+def test_a_reset_ends_an_advance_that_takes_long(scene: Scene) -> None:
+    for number in range(30):
+        scene.monitor(HOT, name=str(number))
+    thread = threading.Thread(target=lambda: scene.clock(advance_s=31 * 86_400))
+    thread.start()
+    wait_for(lambda: scene.local.state.schedule.evaluated_to_s > START_S + 300)
+    assert ask(scene.local, "POST", "/_local/reset").status == 204
+    thread.join()
+    again = scene.monitor(HOT)
+    assert scene.state(again) == "No Data"
 
 
 def test_a_monitor_that_cannot_be_evaluated_stops_no_other(scene: Scene) -> None:

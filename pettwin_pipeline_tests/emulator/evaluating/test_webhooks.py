@@ -246,3 +246,19 @@ def test_what_waits_when_it_ends_is_posted_after_a_restart(tmp_path: Path) -> No
         with running_local_datadog(path=file, seed=8, webhooks=QUICK) as second:
             assert len(receiver.wait_for(2)) == 2
             wait_for(lambda: second.state.outbox.counts() == {"delivered": 1})
+
+
+def test_a_receiver_that_never_answers_does_not_keep_it_from_ending(tmp_path: Path) -> None:
+    never = threading.Event()
+    with receiving() as receiver:
+        receiver.slow = never
+        file = tmp_path / "datadog.sqlite"
+        with running_local_datadog(path=file, seed=7) as first:
+            scene = Scene(first)
+            hook(scene, receiver.address)
+            alert(scene)
+            receiver.wait_for(1)
+        assert not never.is_set()
+        never.set()
+        with running_local_datadog(path=file, seed=8) as second:
+            wait_for(lambda: second.state.outbox.counts() == {"delivered": 1})
