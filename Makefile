@@ -48,6 +48,7 @@ bench-detection: .venv/installed  ## what the detector finds, and how fast: ten 
 
 bench-local-datadog: .venv/installed  ## what the local Datadog takes, answers and keeps: three minutes
 	@$(BIN)/python benchmarks/local_datadog.py
+	@$(BIN)/python benchmarks/monitor_rounds.py
 
 format: .venv/installed  ## let ruff format
 	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format .

@@ -180,8 +180,13 @@ class Settings(SettingsFields):
         """Where alerts are posted to; its host is on the allow-list."""
         if self.pettwin_webhook_url is None:
             return None
-        hosts = parse_hosts(self.pettwin_webhook_hosts)
-        return parse_webhook_address(self.pettwin_webhook_url.get_secret_value().strip(), hosts)
+        address = self.pettwin_webhook_url.get_secret_value().strip()
+        return parse_webhook_address(address, self.webhook_hosts)
+
+    @property
+    def webhook_hosts(self) -> frozenset[str]:
+        """The hosts that alerts and the local Datadog's webhooks may be posted to."""
+        return parse_hosts(self.pettwin_webhook_hosts)
 
     @property
     def notify_file(self) -> Path | None:

@@ -152,7 +152,8 @@ class SettingsFields(BaseSettings):
         None, description="signs what is posted (HMAC-SHA256)"
     )
     pettwin_webhook_hosts: str = Field(
-        "127.0.0.1,localhost,::1", description="hosts that may be posted to, comma separated"
+        "127.0.0.1,localhost,::1",
+        description="hosts that may be posted to, comma separated; of the local Datadog too",
     )
     pettwin_notify_file: str = Field(
         "",

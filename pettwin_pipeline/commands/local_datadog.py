@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pettwin_pipeline.commands.up import claimed
 from pettwin_pipeline.emulator.server import DEFAULT_PORT, LocalDatadog, serve_in_foreground
+from pettwin_pipeline.emulator.webhook_rules import WebhookRules
 from pettwin_pipeline.settings import Settings
 from pettwin_pipeline.state import Stack
 
@@ -23,7 +24,8 @@ def run(
     Raises:
         StackError: another stack runs in this state folder, or the path cannot be used.
     """
-    state = Settings.load().state
+    settings = Settings.load()
+    state = settings.state
 
     def ready(local: LocalDatadog) -> None:
         addresses = {"datadog": local.address, "dogstatsd": local.dogstatsd}
@@ -35,5 +37,11 @@ def run(
         say("up; Ctrl-C stops it")
 
     with claimed(state):
-        serve_in_foreground(state.datadog_file, port, ready, dogstatsd_socket=dogstatsd_socket)
+        serve_in_foreground(
+            state.datadog_file,
+            port,
+            ready,
+            dogstatsd_socket=dogstatsd_socket,
+            webhooks=WebhookRules(settings.webhook_hosts),
+        )
     say("stopped")

@@ -169,7 +169,7 @@ def run(
     say(f"state folder: {state.root}")
     with claimed(state), local_broker(settings, choice, say) as local:
         _check(settings, local)
-        datadog = local_datadog_part(state)
+        datadog = local_datadog_part(state, settings.webhook_hosts)
         addresses = dict(datadog.addresses)
         if dagster:
             addresses["dagster"] = f"http://{LOOPBACK}:{port}"

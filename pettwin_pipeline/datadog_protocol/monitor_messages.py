@@ -69,6 +69,7 @@ class Notice:
         check_message: of the last run of a service check.
         parts: values of the parts of a composite, by their letters.
         escalation_message: said instead when it is told again.
+        include_tags: whether the title tells the group.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Notice:
     check_message: str = ""
     parts: Mapping[str, float] = field(default_factory=dict)
     escalation_message: str = ""
+    include_tags: bool = True
 
     @property
     def word(self) -> str:
@@ -255,7 +257,8 @@ def _number(node: ast.expr, numbers: Mapping[str, float]) -> float:
 def title_of(notice: Notice) -> str:
     """`[P2] [Triggered on {host:h1}] Name`; the variables of the name are put in."""
     priority = f"[P{notice.priority}] " if notice.priority else ""
-    where = f" on {{{','.join(notice.group)}}}" if notice.group else ""
+    told = notice.group if notice.include_tags else ()
+    where = f" on {{{','.join(told)}}}" if told else ""
     name = render_template(read_template(notice.name), NoticeScope(notice))
     return f"{priority}[{notice.word}{where}] {name}"
 

@@ -86,6 +86,10 @@ class Application:
             await self._meet_fault(call)
             call = replace(call, names=names, operation=route.operation)
             answer = route.handler(self._state, call)
+            if answer.after is not None:
+                await asyncio.wrap_future(answer.after)
+                body = answer.body() if callable(answer.body) else answer.body
+                answer = replace(answer, body=body, after=None)
             # Encoded here: what is nested too deeply is refused, not a failure later on.
             return replace(answer, body=answer.encoded()), call
         except Refusal as refusal:

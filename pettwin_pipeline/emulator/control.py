@@ -7,13 +7,14 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from pettwin_pipeline.emulator.buckets import settle
-from pettwin_pipeline.emulator.clock import iso, parse_moment
+from pettwin_pipeline.emulator.clock import at, iso, parse_moment
 from pettwin_pipeline.emulator.exchange import NO_CONTENT, Answer, Call, Route
 from pettwin_pipeline.emulator.faults import parse_fault
 from pettwin_pipeline.emulator.refusals import bad_request
 from pettwin_pipeline.emulator.state import State
 
 NOT_DATADOG: Final = "a local stand-in, not Datadog and not affiliated with it"
+_MOST_OF_OUTBOX: Final = 1_000
 LARGEST_S: Final = 253_402_300_799.0
 """The end of the year 9999."""
 
@@ -34,18 +35,24 @@ def _unread(state: State, call: Call) -> Answer:
 
 def _reset(state: State, call: Call) -> Answer:
     del call
-    state.reset()
-    return NO_CONTENT
+    with state.schedule.moving(every=False) as evaluated:
+        state.reset()
+    return Answer(status=204, after=evaluated)
 
 
 def _read_clock(state: State, call: Call) -> Answer:
     del call
     clock = state.clock
-    return Answer({"now": iso(clock.now()), "ahead_s": clock.ahead_s, "stands": clock.stands})
+    told = {"now": iso(clock.now()), "ahead_s": clock.ahead_s, "stands": clock.stands}
+    return Answer({**told, "evaluated_to": iso(at(state.schedule.evaluated_to_s))})
 
 
 def _set_clock(state: State, call: Call) -> Answer:
-    """`{"at": "2026-01-01T00:00:00Z"}` or `{"advance_s": 60}`, with `"stand": true` to stop it."""
+    """`{"at": "2026-01-01T00:00:00Z"}` or `{"advance_s": 60}`, with `"stand": true` to stop it.
+
+    Answers once the monitors are evaluated: after an advance of every minute between, where it was
+    set of the newest alone.
+    """
     told = call.document()
     stand = told.get("stand", False)
     advance, moment = told.get("advance_s", 0), told.get("at")
@@ -55,8 +62,9 @@ def _set_clock(state: State, call: Call) -> Answer:
     at_s += advance
     if not 0 <= at_s <= LARGEST_S:
         raise bad_request("the clock goes from 1970 to 9999")
-    state.clock.set(at_s, stand=stand or (state.clock.stands and "stand" not in told))
-    return _read_clock(state, call)
+    with state.schedule.moving(every=moment is None) as evaluated:
+        state.clock.set(at_s, stand=stand or (state.clock.stands and "stand" not in told))
+    return Answer(lambda: _read_clock(state, call).body, after=evaluated)
 
 
 def _moment(told: Any) -> float:
@@ -69,8 +77,32 @@ def _moment(told: Any) -> float:
 
 
 def _reset_clock(state: State, call: Call) -> Answer:
-    state.clock.reset()
-    return _read_clock(state, call)
+    with state.schedule.moving(every=False) as evaluated:
+        state.clock.reset()
+    return Answer(lambda: _read_clock(state, call).body, after=evaluated)
+
+
+def _evaluation(state: State, call: Call) -> Answer:
+    """How the last round of monitors went, and which cannot be evaluated and why."""
+    del call
+    to = iso(at(state.schedule.evaluated_to_s))
+    return Answer({"evaluated_to": to, **state.rounds.told()})
+
+
+def _outbox(state: State, call: Call) -> Answer:
+    """The newest notifications; `kind`, `handle`, `status` narrow, `before` is the next page."""
+    given = {name: call.asked(name) for name in ("kind", "handle", "status")}
+    count = min(call.asked_int("count", 100, 1), _MOST_OF_OUTBOX)
+    before = call.asked_int("before", 0) or None
+    found = state.outbox.newest(count, before=before, **given)
+    shown = [{name: one[name] for name in one if name != "variables"} for one in found]
+    return Answer({"counts": state.outbox.counts(), "notifications": shown})
+
+
+def _clear_outbox(state: State, call: Call) -> Answer:
+    del call
+    state.outbox.clear()
+    return NO_CONTENT
 
 
 def _list_faults(state: State, call: Call) -> Answer:
@@ -107,6 +139,9 @@ ROUTES: Final = (
     Route("GET", "/_local/clock", _read_clock, "none"),
     Route("PUT", "/_local/clock", _set_clock, "none"),
     Route("DELETE", "/_local/clock", _reset_clock, "none"),
+    Route("GET", "/_local/evaluation", _evaluation, "none"),
+    Route("GET", "/_local/outbox", _outbox, "none"),
+    Route("DELETE", "/_local/outbox", _clear_outbox, "none"),
     Route("GET", "/_local/faults", _list_faults, "none"),
     Route("POST", "/_local/faults", _add_fault, "none"),
     Route("DELETE", "/_local/faults", _clear_faults, "none"),

@@ -5,6 +5,7 @@ returns an answer, or raises a `Refusal`.
 """
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -125,10 +126,12 @@ class Answer:
     """An answer."""
 
     body: Any = None
-    """JSON, or bytes, or None for an empty body."""
+    """JSON, or bytes, or None for an empty body; where it waits, a function that makes one."""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     media: str = JSON
+    after: "Future[Any] | None" = None
+    """What it waits for, while others are answered."""
 
     def encoded(self) -> bytes:
         """The body as it is sent."""

@@ -19,8 +19,11 @@ import uvicorn
 from pettwin_pipeline.emulator.application import Application
 from pettwin_pipeline.emulator.datagrams import DEFAULT_PORT as DOGSTATSD_PORT
 from pettwin_pipeline.emulator.dogstatsd import listening
+from pettwin_pipeline.emulator.evaluating.evaluator import evaluating
 from pettwin_pipeline.emulator.resources import ROUTES
 from pettwin_pipeline.emulator.state import State
+from pettwin_pipeline.emulator.webhook_posts import posting
+from pettwin_pipeline.emulator.webhook_rules import WebhookRules
 from pettwin_pipeline.errors import StackError
 
 LOOPBACK: Final = "127.0.0.1"
@@ -46,6 +49,15 @@ class LocalDatadog:
     def dogstatsd(self) -> str:
         """host:port of UDP."""
         return f"{LOOPBACK}:{self.dogstatsd_port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where it listens: ports that are wished for, and the path of a unix socket."""
+
+    http: int
+    dogstatsd: int
+    dogstatsd_socket: Path | None
 
 
 def listening_socket(port: int = 0) -> socket.socket:
@@ -87,6 +99,7 @@ def running_local_datadog(
     port: int = 0,
     dogstatsd_port: int = 0,
     dogstatsd_socket: Path | None = None,
+    webhooks: WebhookRules | None = None,
 ) -> Iterator[LocalDatadog]:
     """A local Datadog in a thread, for as long as the block runs; ready when the block begins.
 
@@ -96,12 +109,14 @@ def running_local_datadog(
         port: 0, or one that is taken: a free one.
         dogstatsd_port: of UDP, in the same way.
         dogstatsd_socket: path of a unix socket for DogStatsD besides.
+        webhooks: where notifications may be posted to; none: loopback.
 
     Raises:
         UnknownFormatError: another release wrote the file.
         StackError: it does not start.
     """
-    with _parts(path, seed, port, dogstatsd_port, dogstatsd_socket) as (listener, local):
+    ports = Ports(port, dogstatsd_port, dogstatsd_socket)
+    with _parts(path, seed, ports, webhooks) as (listener, local):
         server = _server(local.state)
         ready = threading.Event()
         thread = threading.Thread(
@@ -119,18 +134,16 @@ def running_local_datadog(
 
 @contextlib.contextmanager
 def _parts(
-    path: Path | None,
-    seed: int | None,
-    port: int,
-    dogstatsd_port: int,
-    dogstatsd_socket: Path | None,
+    path: Path | None, seed: int | None, ports: Ports, webhooks: WebhookRules | None
 ) -> Iterator[tuple[socket.socket, LocalDatadog]]:
-    """The state, and DogStatsD that fills it; everything but HTTP."""
+    """The state, DogStatsD that fills it, monitors that watch it; everything but HTTP."""
     state = State.opened(path, seed=seed)
     with (
         contextlib.closing(state),
-        listening_socket(port) as listener,
-        listening(state, dogstatsd_port, dogstatsd_socket) as (udp_port, socket_path),
+        listening_socket(ports.http) as listener,
+        posting(state, webhooks or WebhookRules()) as posts,
+        evaluating(state, _address(listener), posts.post),
+        listening(state, ports.dogstatsd, ports.dogstatsd_socket) as (udp_port, socket_path),
     ):
         yield listener, LocalDatadog(_address(listener), state, udp_port, socket_path)
 
@@ -160,6 +173,7 @@ def serve_in_foreground(
     seed: int | None = None,
     dogstatsd_port: int = DOGSTATSD_PORT,
     dogstatsd_socket: Path | None = None,
+    webhooks: WebhookRules | None = None,
 ) -> None:
     """Run until SIGINT, SIGTERM or SIGHUP.
 
@@ -170,12 +184,14 @@ def serve_in_foreground(
         seed: of its ids.
         dogstatsd_port: wished for, of UDP.
         dogstatsd_socket: path of a unix socket for DogStatsD besides.
+        webhooks: where notifications may be posted to; none: loopback.
 
     Raises:
         UnknownFormatError: another release wrote the file.
         StackError: DogStatsD cannot listen at the path.
     """
-    with _parts(path, seed, port, dogstatsd_port, dogstatsd_socket) as (listener, local):
+    ports = Ports(port, dogstatsd_port, dogstatsd_socket)
+    with _parts(path, seed, ports, webhooks) as (listener, local):
         server = _server(local.state)
         with _ending_on_signals(server):
             asyncio.run(_serve(server, listener, lambda: ready(local)))

@@ -41,6 +41,7 @@ create table happened (
 );
 create index happened_at on happened (kind, at_ms, id);
 create index happened_labelled on happened (kind, label, at_ms, id);
+create index happened_arrived on happened (kind, label, number);
 """
 
 
@@ -143,6 +144,21 @@ class Timeline:
             if len(rows) < _PAGE:
                 return
             place = rows[-1][0], rows[-1][1]
+
+    def arrived(self, kind: Kind, label: str, after: int = 0) -> Iterator[tuple[int, Document]]:
+        """Those with a label that came after the one of a number, in the order of their coming."""
+        while True:
+            with self._lock:
+                rows = self._base.execute(
+                    "select number, content from happened where kind = ? and label = ? "
+                    "and number > ? order by number limit ?",
+                    (kind, label, after, _PAGE),
+                ).fetchall()
+            for number, content in rows:
+                yield number, _read(content)
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1][0]
 
     def counts(self) -> dict[str, int]:
         """How many there are of each kind."""

@@ -1,13 +1,15 @@
 """The local Datadog as a part of the stack: a process of its own, on ports chosen beforehand.
 
-python -m pettwin_pipeline.stack.local_datadog FILE PORT DOGSTATSD_PORT
+python -m pettwin_pipeline.stack.local_datadog FILE PORT DOGSTATSD_PORT [HOST ...]
+
+HOSTs are those that its webhooks may be posted to; none: loopback.
 """
 
 import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -31,15 +33,20 @@ class LocalDatadogPart:
     """For `stack.json`: `datadog` (HTTP) and `dogstatsd` (host:port of UDP)."""
 
 
-def local_datadog_part(state: StateFolder) -> LocalDatadogPart:
-    """On ports 8282 and 8125, or on free ones where those are taken."""
+def local_datadog_part(state: StateFolder, webhook_hosts: Collection[str] = ()) -> LocalDatadogPart:
+    """On ports 8282 and 8125, or on free ones where those are taken.
+
+    Args:
+        state: the folder with its file.
+        webhook_hosts: that its webhooks may be posted to; none: loopback.
+    """
     port, udp = unless_taken(PORT), free_udp_port(DOGSTATSD_PORT)
     address = f"http://{LOOPBACK}:{port}"
     part = Part(
         name="datadog",
         command=(
             *(sys.executable, "-m", "pettwin_pipeline.stack.local_datadog"),
-            *(str(state.datadog_file), str(port), str(udp)),
+            *(str(state.datadog_file), str(port), str(udp), *sorted(webhook_hosts)),
         ),
         env={"PYTHONUNBUFFERED": "1"},
         log=state.logs / "datadog.log",
@@ -57,7 +64,13 @@ def _answers(port: int) -> bool:
         return False
 
 
-def serve(file: Path, port: int, dogstatsd_port: int, say: Callable[[str], None]) -> None:
+def serve(
+    file: Path,
+    port: int,
+    dogstatsd_port: int,
+    webhook_hosts: Collection[str],
+    say: Callable[[str], None],
+) -> None:
     """Run until a signal.
 
     Raises:
@@ -65,6 +78,7 @@ def serve(file: Path, port: int, dogstatsd_port: int, say: Callable[[str], None]
         UnknownFormatError: another release wrote the file.
     """
     from pettwin_pipeline.emulator.server import LocalDatadog, serve_in_foreground
+    from pettwin_pipeline.emulator.webhook_rules import WebhookRules
 
     def ready(local: LocalDatadog) -> None:
         found = {local.address.rpartition(":")[2], str(local.dogstatsd_port)}
@@ -72,14 +86,15 @@ def serve(file: Path, port: int, dogstatsd_port: int, say: Callable[[str], None]
             raise StackError(f"port {port} or {dogstatsd_port} is taken")
         say(f"local Datadog: {local.address}, DogStatsD at {local.dogstatsd}")
 
-    serve_in_foreground(file, port, ready, dogstatsd_port=dogstatsd_port)
+    rules = WebhookRules(frozenset(webhook_hosts)) if webhook_hosts else None
+    serve_in_foreground(file, port, ready, dogstatsd_port=dogstatsd_port, webhooks=rules)
 
 
 def main(arguments: Sequence[str]) -> int:
     """The exit code."""
-    file, port, dogstatsd_port = arguments
+    file, port, dogstatsd_port, *hosts = arguments
     try:
-        serve(Path(file), int(port), int(dogstatsd_port), _say)
+        serve(Path(file), int(port), int(dogstatsd_port), hosts, _say)
     except PettwinError as error:
         _say(f"pettwin: {error}")
         return error.exit_code

@@ -66,12 +66,34 @@ curl -s -H "DD-API-KEY: any" -H "DD-APPLICATION-KEY: any" -G $ADDRESS/api/v1/que
   -d from=$(($(date +%s)-600)) -d to=$(date +%s) -d "query=sum:jobs.done{{*}}.as_count()"
 ```
 
+## Monitors
+
+* Every full minute of its clock is a round: monitors with windows under a day are evaluated in
+  each, under two days every ten minutes, longer ones every half hour; new ones and ones that ask
+  something new in the next round. `GET /_local/evaluation` tells how the last round went, and which
+  monitors cannot be evaluated and why: those over data that is not kept here (spans, sessions and
+  the like) and synthetic tests stay in No Data.
+* Where the clock is advanced (up to 31 days) every minute between is evaluated, in order, before
+  the call answers. Where it is set, or the machine slept, only the newest is. Where it is set back,
+  rounds go on from there and nothing waits for a time that was.
+* States, groups and when they changed survive a restart; SLO histories of monitors come of them. A
+  transition is an event (`source:alert`), written before its state is kept: of a process that dies
+  between the two it is told twice, never not.
+* Anomalies, outliers and forecasts have the interface and the documented behaviour of Datadog's,
+  never its numbers. Alert is downtime of an SLO of monitors, all other states are uptime.
+* `@webhook-NAME` is posted: 15 s for an answer, five retries 1, 2, 4, 8 and 16 s after 5xx or no
+  answer, one thread a webhook, no redirect. Only to hosts of `PETTWIN_WEBHOOK_HOSTS` (loopback):
+  anything else is refused, visibly. Everybody else (`@slack-...`, `@pagerduty-...`, addresses,
+  `@all`) is told in the outbox alone: `GET /_local/outbox`. Secrets are not in it.
+
 ## Its own plane
 
 | call | what it does |
 |---|---|
 | `GET /_local/health` | 200 once it is ready; how much of each kind is kept |
 | `GET /_local/unread` | what came in, what was not stored and why, the newest first |
+| `GET /_local/evaluation` | the last round of monitors, and what cannot be evaluated |
+| `GET`, `DELETE /_local/outbox` | notifications (`kind`, `handle`, `status`, `count`, `before`) |
 | `POST /_local/reset` | forget everything |
 | `GET`, `PUT`, `DELETE /_local/clock` | see it, set it, go back to the machine's |
 | `GET`, `POST`, `DELETE /_local/faults` | see them, switch one on, switch all off |

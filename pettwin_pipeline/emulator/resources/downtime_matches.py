@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from pettwin_pipeline.emulator.clock import parse_moment
+from pettwin_pipeline.emulator.resources.downtime_times import is_active_v2
 from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.emulator.storage import Document
 
@@ -28,15 +29,11 @@ def _running_v1(state: State, monitor: Document) -> Iterator[Document]:
 
 def running_v2(state: State, monitor: Document) -> Iterator[Document]:
     """The downtimes (v2) that are active for a monitor."""
-    now = state.clock.now()
     for one in state.storage.all(V2):
-        schedule, target = one["schedule"], one["monitor_identifier"]
-        times = schedule.get("current_downtime") or schedule
-        begun = times.get("start") is not None and parse_moment(times["start"]) <= now
-        over = times.get("end") is not None and parse_moment(times["end"]) <= now
-        if one["canceled"] is not None or not begun or over:
-            continue
-        if concerns(monitor, target.get("monitor_id"), target.get("monitor_tags")):
+        target = one["monitor_identifier"]
+        if is_active_v2(one, state.clock.now_s()) and concerns(
+            monitor, target.get("monitor_id"), target.get("monitor_tags")
+        ):
             yield one
 
 

@@ -5,12 +5,15 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final
 
+from pettwin_pipeline.datadog_protocol.frames import Group
+from pettwin_pipeline.emulator.evaluating.records import KeptGroup
 from pettwin_pipeline.emulator.exchange import Answer, Call, Route
 from pettwin_pipeline.emulator.identity import HANDLE, NAME, ORG_ID, USER_ID
 from pettwin_pipeline.emulator.refusals import refuse
 from pettwin_pipeline.emulator.resources import monitors
 from pettwin_pipeline.emulator.resources.downtime_matches import silenced_by_downtimes
 from pettwin_pipeline.emulator.resources.monitor_rules import METRIC_KINDS
+from pettwin_pipeline.emulator.resources.monitor_status import groups_of, name_of, with_status
 from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.emulator.storage import Document
 
@@ -39,7 +42,7 @@ def _is_muted(state: State, monitor: Document) -> bool:
 def _found(state: State, call: Call) -> list[Document]:
     wanted = [_condition(word) for word in _WORD.findall(call.asked("query") or "")]
     wanted = [one for one in wanted if one[1] not in {"AND", "OR"}]
-    found = state.storage.all(monitors.KIND)
+    found = [with_status(state, one) for one in state.storage.all(monitors.KIND)]
     return [one for one in found if all(_holds(state, one, *told) for told in wanted)]
 
 
@@ -171,31 +174,66 @@ def _result(monitor: Document) -> Document:
 
 
 def _search_groups(state: State, call: Call) -> Answer:
-    """Until monitors are evaluated each has one group, its total."""
+    """A row for each group; one, its total, for a monitor that has none."""
     found = _sorted(call, _found(state, call))
-    page, told = _page(call, found)
-    shown = [_group(state, one) for one in page]
-    return Answer({"counts": _counts(state, found), "groups": shown, "metadata": told})
+    rows = [row for monitor in found for row in _groups(state, monitor)]
+    page, told = _page(call, rows)
+    kinds = [_classification(one["type"]) for one in found for _ in _groups_named(state, one)]
+    return Answer({"counts": _group_counts(rows, kinds), "groups": page, "metadata": told})
 
 
-def _group(state: State, monitor: Document) -> Document:
-    tags = monitor["tags"]
+def _groups_named(state: State, monitor: Document) -> list[Group]:
+    return list(groups_of(state, monitor)) or [()]
+
+
+def _group_counts(rows: list[Document], kinds: list[str]) -> Document:
     return {
-        "status": monitor["overall_state"],
-        "last_nodata_ts": 0,
+        "status": _counted(one["status"] for one in rows),
+        "muted": _counted(one["muted"] for one in rows),
+        "tag": _counted(tag for one in rows for tag in one["all_tags"]),
+        "type": _counted(kinds),
+    }
+
+
+def _groups(state: State, monitor: Document) -> list[Document]:
+    """The groups of a monitor that the search shows, its total where nothing is known of any."""
+    muted = _is_muted(state, monitor)
+    groups = groups_of(state, monitor)
+    if not groups:
+        return [_group(monitor, ("total",), monitor["overall_state"], muted=muted)]
+    return [
+        _group(monitor, group or ("total",), str(kept.state.status), muted=muted, kept=kept)
+        for group, kept in sorted(groups.items())
+    ]
+
+
+def _group(
+    monitor: Document,
+    group: Group,
+    status: str,
+    *,
+    muted: bool,
+    kept: KeptGroup | None = None,
+) -> Document:
+    tags = list(dict.fromkeys([*monitor["tags"], *(tag for tag in group if ":" in tag)]))
+    triggered_s = kept.triggered_s if kept else None
+    nodata_s = kept.nodata_s if kept else None
+    return {
+        "status": status,
+        "last_nodata_ts": int(nodata_s or 0),
         "env_tags": [tag for tag in tags if tag.startswith("env:")],
         "muted_remaining": None,
         "muted_until_ts": None,
         "all_tags": tags,
         "monitor_name": monitor["name"],
         "team_tags": [tag for tag in tags if tag.startswith("team:")],
-        "last_triggered_ts": monitor.get("last_triggered_ts"),
-        "group": "total",
+        "last_triggered_ts": None if triggered_s is None else int(triggered_s),
+        "group": name_of(group),
         "downtimes": [],
         "monitor_id": monitor["id"],
         "priority": monitor["priority"],
-        "muted": _is_muted(state, monitor),
-        "group_tags": ["total"],
+        "muted": muted or bool(kept and kept.muted_by),
+        "group_tags": list(group),
     }
 
 

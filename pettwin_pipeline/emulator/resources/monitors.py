@@ -12,6 +12,7 @@ from pettwin_pipeline.emulator.resources.downtime_matches import (
 )
 from pettwin_pipeline.emulator.resources.monitor_rules import composed_of, validate_monitor
 from pettwin_pipeline.emulator.resources.monitor_shape import SETTABLE, identity_of, settled
+from pettwin_pipeline.emulator.resources.monitor_status import shown_groups, with_status
 from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.emulator.storage import Document
 
@@ -98,7 +99,8 @@ def _update(state: State, call: Call) -> Answer:
     monitor = _checked(state, told, before["id"])
     document = {**before, **monitor, "modified": iso(state.clock.now())}
     state.storage.put(KIND, document["id"], document)
-    return Answer({**_without(document, "creator"), "assets": []})
+    shown = _without(with_status(state, document), "creator", "last_triggered_ts")
+    return Answer({**shown, "assets": []})
 
 
 def _validate(state: State, call: Call) -> Answer:
@@ -113,11 +115,11 @@ def _validate_existing(state: State, call: Call) -> Answer:
 
 
 def _shown(state: State, document: Document, call: Call) -> Document:
-    shown = _without(document, "restriction_policy")
+    shown = _without(with_status(state, document), "restriction_policy", "last_triggered_ts")
     silenced = {**shown["options"]["silenced"], **silenced_by_downtimes(state, document)}
     shown["options"] = {**shown["options"], "silenced": silenced}
-    if call.asked("group_states"):
-        shown["state"] = {"groups": {}}
+    if asked := call.asked("group_states"):
+        shown["state"] = {"groups": shown_groups(state, document, asked)}
     if call.asked_bool("with_downtimes"):
         shown["matching_downtimes"] = matching_downtimes(state, document)
     if call.asked_bool("with_assets"):

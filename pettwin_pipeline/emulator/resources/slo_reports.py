@@ -3,6 +3,7 @@
 from typing import Final
 
 from pettwin_pipeline.emulator.clock import at
+from pettwin_pipeline.emulator.evaluating.slo_measures import measured
 from pettwin_pipeline.emulator.exchange import Answer, Call, Route
 from pettwin_pipeline.emulator.refusals import titled
 from pettwin_pipeline.emulator.resources import slos
@@ -59,13 +60,21 @@ def _status(state: State, call: Call) -> Answer:
 def _download(state: State, call: Call) -> Answer:
     report = _find(state, call)
     step = _STEPS_S[report["interval"]]
-    days = [f"{at(day):%Y-%m-%d}" for day in range(report["from_ts"], report["to_ts"], step)]
+    starts = range(report["from_ts"], report["to_ts"], step)
+    days = [f"{at(day):%Y-%m-%d}" for day in starts]
     rows = [["id", "slo_type", "name", "target", "export_error", *days]]
     for one in state.storage.all(slos.KIND):
-        empty = [""] * (len(days) + 1)
-        rows.append([one["id"], one["type"], one["name"], str(one["target_threshold"]), *empty])
+        told = [_percent(state, one, day, min(day + step, report["to_ts"])) for day in starts]
+        known = [one["id"], one["type"], one["name"], str(one["target_threshold"])]
+        rows.append([*known, "", *told])
     text = "".join(",".join(map(_cell, row)) + "\n" for row in rows)
     return Answer(text.encode(), media="text/csv")
+
+
+def _percent(state: State, slo: Document, begins: int, ends: int) -> str:
+    """The status over a column, empty where nothing is known."""
+    events = measured(state, slo, begins, ends)
+    return "" if events is None else f"{events.status:.3f}"
 
 
 def _cell(text: str) -> str:

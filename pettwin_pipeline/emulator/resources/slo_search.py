@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from pettwin_pipeline.emulator.exchange import Answer, Call, Route
 from pettwin_pipeline.emulator.resources import slos
+from pettwin_pipeline.emulator.resources.slo_numbers import PRECISION, standing_now
 from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.emulator.storage import Document
 
@@ -22,9 +23,9 @@ def _values(slo: Document, key: str) -> list[str]:
     return [tag for tag in _all_tags(slo) if tag.startswith(f"{key}:")]
 
 
-def _attributes(slo: Document) -> Document:
+def _attributes(state: State, slo: Document) -> Document:
     query = slo.get("query")
-    statuses = [_no_status(one) for one in slo["thresholds"]]
+    statuses = [_status_of(state, slo, one) for one in slo["thresholds"]]
     told = {
         "all_tags": _all_tags(slo),
         "created_at": slo["created_at"],
@@ -38,7 +39,7 @@ def _attributes(slo: Document) -> Document:
         "overall_status": statuses,
         "service_tags": _values(slo, "service"),
         "slo_type": slo["type"],
-        "status": {name: statuses[0][name] for name in _STATUS} | {"sli": None},
+        "status": {name: statuses[0][name] for name in _STATUS} | {"sli": statuses[0]["status"]},
         "team_tags": _values(slo, "team"),
         "thresholds": slo["thresholds"],
     }
@@ -50,16 +51,18 @@ _STATUS: Final = (
 )  # fmt: skip
 
 
-def _no_status(threshold: Document) -> Document:
-    """What is told of a timeframe that nothing is known of yet."""
+def _status_of(state: State, slo: Document, threshold: Document) -> Document:
+    """What is told of a timeframe; null where nothing is known of it."""
+    stands = standing_now(state, slo, threshold)
+    known = stands.status is not None
     return {
         "error": None,
-        "error_budget_remaining": None,
-        "indexed_at": 0,
-        "raw_error_budget_remaining": None,
-        "span_precision": None,
-        "state": "no_data",
-        "status": None,
+        "error_budget_remaining": stands.budget_left,
+        "indexed_at": int(state.clock.now_s()) if known else 0,
+        "raw_error_budget_remaining": stands.raw_budget_left,
+        "span_precision": PRECISION if known else None,
+        "state": stands.state,
+        "status": stands.status,
         "target": threshold["target"],
         "timeframe": threshold["timeframe"],
     }
@@ -121,7 +124,8 @@ def _search(state: State, call: Call) -> Answer:
         return f"http://{call.headers.get('host', '')}{_PLACE}?{urlencode(told)}"
 
     shown = [
-        {"data": {"id": one["id"], "type": "slo", "attributes": _attributes(one)}} for one in page
+        {"data": {"id": one["id"], "type": "slo", "attributes": _attributes(state, one)}}
+        for one in page
     ]
     attributes: Document = {"slos": shown}
     if call.asked_bool("include_facets"):
