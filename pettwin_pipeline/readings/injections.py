@@ -125,5 +125,5 @@ def _label(pet_id: str, kind: str, start_ms: int) -> Label:
         start_ms=start_ms,
         end_ms=start_ms + 1000 * injection.duration_s,
         half_effect_ms=start_ms + half_ms,
-        severity=round(abs(injection.factor - 1.0), 3),
+        severity=round(min(1.0, abs(injection.factor - 1.0)), 3),
     )

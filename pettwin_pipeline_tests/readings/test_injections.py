@@ -2,7 +2,8 @@ import polars as pl
 import pytest
 
 from pettwin_pipeline.readings.heartbeats import parse_sessions, recorded_readings
-from pettwin_pipeline.readings.injections import INJECTIONS, inject, inject_every
+from pettwin_pipeline.readings.injections import INJECTIONS, SEVERE, inject, inject_every
+from pettwin_pipeline.readings.simulator.labels import encode_label, parse_label
 from pettwin_pipeline.stack.recordings import dog_heartbeats
 from pettwin_pipeline_tests.readings.strategies import NOON_MS
 
@@ -104,3 +105,9 @@ def test_the_packaged_recordings_get_every_kind() -> None:
     share = (ill["heart_rate"] != readings["heart_rate"]).mean()
     expected_s = sum(((one.end_ms or 0) - one.start_ms) / 1000 for one in labels)
     assert share == pytest.approx(expected_s / 2 / len(readings), rel=0.1)
+
+
+@pytest.mark.parametrize("kind", [*INJECTIONS, *SEVERE])
+def test_the_label_of_every_kind_is_one_that_its_topic_takes(kind: str) -> None:
+    _, label = inject(steady(), kind, NOON_MS)
+    assert parse_label(encode_label(label)) == label

@@ -45,6 +45,8 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
             moment = getattr(self, field)
             if moment is not None and moment < self.start_ms:
                 raise ValueError(f"{field} lies before start_ms")
+        if not 0 <= self.severity <= 1:  # msgspec looks at what is read, not at what is made
+            raise ValueError(f"severity {self.severity} is not within 0 to 1")
 
     def moved(self, by_ms: int) -> "Label":
         """The same interval at another time, under the id that it has there."""
