@@ -50,6 +50,7 @@ def select(query: MetricQuery, store: PointStore, over: Grid) -> Frame:
     before = -(-limit_s // over.interval_s) if method != "null" else 0
     wide = over.widened(before, before)
     over_time = _over_time(query, plain, store.roll(plain, wide), wide)
+    over_time, before = _without_empty_edges(over_time, before)
     inside = slice(before, before + over.buckets)
     values = np.empty((len(groups), over.buckets))
     for row, places in enumerate(groups.values()):
@@ -58,6 +59,21 @@ def select(query: MetricQuery, store: PointStore, over: Grid) -> Frame:
             inner = interpolated(inner, over.interval_s, limit_s, method)
         values[row] = _over_space(query.aggregator or "avg", inner)[inside]
     return Frame(over, tuple(groups), values, counting)
+
+
+def _without_empty_edges(values: Floats, before: int) -> tuple[Floats, int]:
+    """Less what lies outside the window where nothing is: then often no gap is left to be filled.
+
+    Returns:
+        the rest, and how many buckets of it lie before the window.
+    """
+    if not before or not values.size:
+        return values, before
+    if np.isnan(values[:, -before:]).all():
+        values = values[:, :-before]
+    if np.isnan(values[:, :before]).all():
+        return values[:, before:], 0
+    return values, before
 
 
 def _sketched(

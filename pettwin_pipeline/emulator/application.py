@@ -1,7 +1,7 @@
 """The HTTP side: routes in, answers out. Knows starlette; the resources do not.
 
 Handlers run one after another on the event loop: each is short, and what they keep is then
-consistent without locks. What takes long belongs on a thread of its own.
+consistent without locks. What may take long and only reads is `apart`, on a thread of its own.
 """
 
 import asyncio
@@ -85,13 +85,14 @@ class Application:
             check_keys(call, route.keys, self._state.keys)
             await self._meet_fault(call)
             call = replace(call, names=names, operation=route.operation)
+            if route.apart:
+                return await asyncio.to_thread(_handled, route, self._state, call), call
             answer = route.handler(self._state, call)
             if answer.after is not None:
                 await asyncio.wrap_future(answer.after)
                 body = answer.body() if callable(answer.body) else answer.body
                 answer = replace(answer, body=body, after=None)
-            # Encoded here: what is nested too deeply is refused, not a failure later on.
-            return replace(answer, body=answer.encoded()), call
+            return _with_bytes(answer), call
         except Refusal as refusal:
             return Answer(refusal.body, refusal.status, refusal.headers), call
 
@@ -129,6 +130,15 @@ class Application:
             status=answer.status,
         )
         self._state.requests.keep(kept)
+
+
+def _handled(route: Route, state: State, call: Call) -> Answer:
+    return _with_bytes(route.handler(state, call))
+
+
+def _with_bytes(answer: Answer) -> Answer:
+    """Encoded early: what is nested too deeply is refused, not a failure later on."""
+    return replace(answer, body=answer.encoded())
 
 
 def _matcher(route: Route) -> StarletteRoute:

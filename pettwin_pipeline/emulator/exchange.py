@@ -152,6 +152,8 @@ class Route:
     path: str
     handler: Handler
     keys: KeysNeeded = "both"
+    apart: bool = False
+    """Whether it may take long, and only reads: then others are answered meanwhile."""
 
     @property
     def operation(self) -> str:

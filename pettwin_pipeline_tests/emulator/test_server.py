@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from pettwin_pipeline.cli import run
+from pettwin_pipeline.emulator.datagrams import DEFAULT_PORT as DOGSTATSD_PORT
+from pettwin_pipeline.emulator.datagrams import udp_socket
 from pettwin_pipeline.emulator.server import (
     DEFAULT_PORT,
     LocalDatadog,
@@ -102,6 +104,18 @@ def test_alone_it_takes_another_port_where_its_own_is_taken(tmp_path: Path) -> N
             pass
         with alone(tmp_path):
             assert not address_in(tmp_path).endswith(f":{DEFAULT_PORT}")
+
+
+def test_alone_it_takes_another_udp_port_where_its_own_is_taken(tmp_path: Path) -> None:
+    with udp_socket(DOGSTATSD_PORT) as taken, alone(tmp_path):
+        told = json.loads((tmp_path / "stack.json").read_text())["addresses"]["dogstatsd"]
+        # that one, or any where somebody else had it
+        assert not told.endswith(f":{taken.getsockname()[1]}")
+
+
+def test_a_unix_socket_is_for_the_local_datadog_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["up", "--dogstatsd-socket", "x"]) == 2
+    assert "--only datadog" in capsys.readouterr().err
 
 
 def test_while_it_runs_alone_there_is_no_broker_to_be_found(

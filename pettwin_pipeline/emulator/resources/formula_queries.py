@@ -198,6 +198,6 @@ def _values_of(key: str, group: Group) -> list[str]:
 
 
 ROUTES: Final = (
-    Route("POST", "/api/v2/query/timeseries", _timeseries),
-    Route("POST", "/api/v2/query/scalar", _scalar),
+    Route("POST", "/api/v2/query/timeseries", _timeseries, apart=True),
+    Route("POST", "/api/v2/query/scalar", _scalar, apart=True),
 )

@@ -216,8 +216,8 @@ def _computed(compute: Document, over: Grid, row: list[float]) -> Any:
 
 
 ROUTES: Final = (
-    Route("POST", "/api/v2/logs/events/search", _search_logs),
-    Route("GET", "/api/v2/logs/events", _list_logs),
-    Route("POST", "/api/v1/logs-queries/list", _list_v1),
-    Route("POST", "/api/v2/logs/analytics/aggregate", _aggregate),
+    Route("POST", "/api/v2/logs/events/search", _search_logs, apart=True),
+    Route("GET", "/api/v2/logs/events", _list_logs, apart=True),
+    Route("POST", "/api/v1/logs-queries/list", _list_v1, apart=True),
+    Route("POST", "/api/v2/logs/analytics/aggregate", _aggregate, apart=True),
 )

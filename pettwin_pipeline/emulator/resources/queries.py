@@ -129,4 +129,4 @@ def _expression(query: MetricQuery | None, text: str, scope: str) -> str:
     return f"{aggregator}{query.metric}{{{scope}}}"
 
 
-ROUTES: Final = (Route("GET", "/api/v1/query", _query),)
+ROUTES: Final = (Route("GET", "/api/v1/query", _query, apart=True),)
