@@ -22,8 +22,9 @@ import polars as pl
 
 from pettwin_pipeline.detection.baseline import Baselines, encode_baselines
 from pettwin_pipeline.detection.clinical import FloatArray
-from pettwin_pipeline.detection.hearts import SEVERITIES
+from pettwin_pipeline.detection.hearts import is_at_least
 from pettwin_pipeline.detection.scoring import score_batch
+from pettwin_pipeline.detection.verdicts import LEAST_SEVERITY
 from pettwin_pipeline.readings.heartbeats import parse_sessions, recorded_readings
 from pettwin_pipeline.readings.injections import INJECTIONS, inject_every
 from pettwin_pipeline.readings.schema import READING_SCHEMA
@@ -53,7 +54,7 @@ def level_alarms(readings: pl.DataFrame) -> dict[str, Alarms]:
         if one.ended_ms is not None or one.kind != "health":
             continue
         told["all that is told"].setdefault(one.pet_id, []).append(one.raised_ms)
-        if SEVERITIES.index(one.severity) >= SEVERITIES.index("medium"):
+        if is_at_least(one.severity, LEAST_SEVERITY):
             told["medium and up"].setdefault(one.pet_id, []).append(one.raised_ms)
     return {f"this, {name}": alarms for name, alarms in told.items()}
 

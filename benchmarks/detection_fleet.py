@@ -20,15 +20,15 @@ from detection import as_batch, bootstrap, wilson, z_alarms
 
 from pettwin_pipeline.detection.baseline import Baselines
 from pettwin_pipeline.detection.episodes import Episode
-from pettwin_pipeline.detection.hearts import SEVERITIES
+from pettwin_pipeline.detection.hearts import is_at_least
 from pettwin_pipeline.detection.scoring import score_batch
+from pettwin_pipeline.detection.verdicts import LEAST_SEVERITY
 from pettwin_pipeline.readings.simulator import PERSISTENT, Fleet, Label, simulate
 
 START_MS = 1_772_323_200_000
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 GRACE_MS = 300_000
-MEDIUM = SEVERITIES.index("medium")
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def owners_alarms(told: Sequence[Episode], end_ms: int) -> Alarms:
     for one in told:
         if one.kind != "health" or one.ended_ms is not None:
             continue
-        if SEVERITIES.index(one.severity) >= MEDIUM:
+        if is_at_least(one.severity, LEAST_SEVERITY):
             found[one.pet_id].append(Told(one.raised_ms, ends.get(one.episode_id) or end_ms))
     return found
 

@@ -20,8 +20,6 @@ from pettwin_pipeline.metrics.points import encode_points, parse_points
 
 _OF_EPISODES: Final = ("episodes", "alerts", "verdicts")
 """In this order: a verdict names its episode only."""
-
-
 _OF_READINGS: Final = ("readings", hour_files.FOLDER)
 """Whose rows are readings; those of others are about them."""
 

@@ -13,14 +13,14 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from pettwin_pipeline.adapters import ledger_tables as t
-from pettwin_pipeline.detection.hearts import SEVERITIES
+from pettwin_pipeline.detection.hearts import SEVERITIES, is_at_least
+from pettwin_pipeline.detection.quality import OUTCOMES
 from pettwin_pipeline.detection.verdicts import LEAST_SEVERITY
 from pettwin_pipeline.readings.simulator.labels import Label, encode_label, parse_label
 
 MOST_DAYS: Final = 62
 """Of an interval, the last ones: nobody keeps readings that are older."""
-REPORTED: Final = ("tp", "fp", "fn", "tn")
-_TOLD: Final = SEVERITIES[SEVERITIES.index(LEAST_SEVERITY) :]
+_TOLD: Final = tuple(one for one in SEVERITIES if is_at_least(one, LEAST_SEVERITY))
 
 Figures = Mapping[str, Any]
 """What a detector was worth on a day for a species, as JSON has it."""
@@ -128,7 +128,6 @@ class Labels:
             begin_ms: of what was going on then or later.
             until_ms: what has no end yet goes on until here; what was told later is not known.
         """
-        told: dict[str, dict[str, list[tuple[int, int]]]] = {"statistical": {}, "ensemble": {}}
         late = t.episodes.c.ended_ms.is_(None) | (t.episodes.c.ended_ms > begin_ms)
         screened = sa.select(t.episodes.c.pet_id, t.episodes.c.told_ms, t.episodes.c.ended_ms)
         first = sa.func.min(t.alerts.c.raised_ms)
@@ -142,6 +141,7 @@ class Labels:
             "statistical": screened.where(t.episodes.c.told_ms.is_not(None)),
             "ensemble": sent,
         }
+        told: dict[str, dict[str, list[tuple[int, int]]]] = {name: {} for name in asked}
         with self._engine.begin() as sql:
             for detector, query in asked.items():
                 for pet_id, told_ms, ended_ms in sql.execute(query.where(late)):
@@ -160,7 +160,7 @@ class Labels:
 
         Args:
             day: ISO 8601.
-            rows: for each detector and species, with `detector`, `species` and REPORTED.
+            rows: for each detector and species, with `detector`, `species` and OUTCOMES.
             started_s: when what it is made of was read.
             now_s: now.
 
@@ -178,11 +178,11 @@ class Labels:
             sql.execute(sa.delete(t.qualities).filter_by(day=day))
             for one in rows:
                 key = {"detector": one["detector"], "species": one["species"]}
-                before = known.get((one["detector"], one["species"]), dict.fromkeys(REPORTED, 0))
+                before = known.get((one["detector"], one["species"]), dict.fromkeys(OUTCOMES, 0))
                 counted = {name: max(one[name], number) for name, number in before.items()}
                 if not one["is_enough"]:  # nothing is published yet: it is when there are more
                     counted = before
-                news.append(key | {name: counted[name] - before[name] for name in REPORTED})
+                news.append(key | {name: counted[name] - before[name] for name in OUTCOMES})
                 sql.execute(
                     sa.insert(t.qualities).values(
                         **key,
@@ -227,9 +227,8 @@ def _days_of(one: Label, now_s: float) -> set[str]:
     now_ms = round(now_s * 1000)
     last_ms = now_ms if one.end_ms is None else min(now_ms, max(one.end_ms - 1, one.start_ms))
     last = day_of(last_ms)
-    days = {(last - timedelta(days=back)).isoformat() for back in range(MOST_DAYS)}
-    first = day_of(one.start_ms).isoformat()
-    return {day for day in days if day >= first}
+    days = (last - day_of(one.start_ms)).days + 1  # none, where all of it lies ahead
+    return {(last - timedelta(days=back)).isoformat() for back in range(min(days, MOST_DAYS))}
 
 
 def day_of(time_ms: int) -> date:

@@ -16,7 +16,7 @@ from pettwin_pipeline.adapters import ledger_tables as t
 from pettwin_pipeline.batches import backoff_s
 from pettwin_pipeline.detection.alerts import Alert, encode_alert
 from pettwin_pipeline.detection.episodes import Severity
-from pettwin_pipeline.detection.hearts import SEVERITIES
+from pettwin_pipeline.detection.hearts import is_at_least
 
 CLAIM_S: Final = 120.0
 """Longer than one delivery takes, so that only who was killed loses a claim."""
@@ -34,7 +34,7 @@ class Audience:
 
     def wants(self, alert: Alert) -> bool:
         """Whether the alert is severe enough."""
-        return SEVERITIES.index(alert.severity) >= SEVERITIES.index(self.least)
+        return is_at_least(alert.severity, self.least)
 
 
 NOBODY: Final = Audience()

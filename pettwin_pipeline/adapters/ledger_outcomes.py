@@ -16,7 +16,7 @@ from pettwin_pipeline.adapters import ledger_tables as t
 from pettwin_pipeline.adapters.telemetry import Tally
 from pettwin_pipeline.detection.alerts import Alert
 from pettwin_pipeline.detection.episodes import Episode
-from pettwin_pipeline.detection.hearts import SEVERITIES
+from pettwin_pipeline.detection.hearts import is_at_least
 from pettwin_pipeline.detection.verdicts import LEAST_SEVERITY
 
 
@@ -114,8 +114,8 @@ def keep_episodes(sql: sa.Connection, episodes: Sequence[Episode], now_s: float)
     `told_ms` stays what it was first: when the episode became so severe that an owner is told.
     """
     for one in episodes:
-        is_told = SEVERITIES.index(one.severity) >= SEVERITIES.index(LEAST_SEVERITY)
-        is_told &= one.kind == "health" and one.ended_ms is None
+        is_going_on = one.kind == "health" and one.ended_ms is None
+        is_told = is_going_on and is_at_least(one.severity, LEAST_SEVERITY)
         told_ms = one.raised_ms if is_told else None
         values = {
             "severity": one.severity,

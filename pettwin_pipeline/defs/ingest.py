@@ -93,8 +93,7 @@ def telemetry_batch(
         with work.timed_as("validate"):
             batch = _validated(ports, got)
             work.renew()
-            letters = _dead_letters(ports, work.range, batch.rejects)
-            ports.kafka.publish(settings.dead_letter_topic, letters, _shorten)
+            publish_dead_letters(ports, (topic, work.range.epoch), batch.rejects)
         work.renew()
         readings, rejects = batch.readings, batch.rejects
         path = ports.files.write_frame(work.range, "readings", readings)
@@ -198,17 +197,25 @@ def _column_schema() -> dg.TableSchema:
     )
 
 
-def _dead_letters(
-    ports: Ports, one: "OffsetRange", rejects: "Sequence[Reject]"
-) -> list["Outgoing"]:
+def publish_dead_letters(ports: Ports, place: tuple[str, str], rejects: "Sequence[Reject]") -> None:
+    """Send what is no reading, or no label, where nothing is lost.
+
+    Args:
+        ports: the outside.
+        place: the topic in which it lay, and its epoch.
+        rejects: what it is.
+    """
     from pettwin_pipeline.adapters.kafka_messages import Outgoing
     from pettwin_pipeline.readings.dead_letters import DeadLetter, encode_headers
 
-    place = one.topic, one.epoch, len(ports.kafka.partitions(one.topic)) if rejects else 0
-    return [
-        Outgoing(reject.key, reject.value, headers=encode_headers(DeadLetter(reject, *place)))
-        for reject in rejects
+    if not rejects:
+        return
+    partitions = len(ports.kafka.partitions(place[0]))
+    letters = [
+        Outgoing(one.key, one.value, headers=encode_headers(DeadLetter(one, *place, partitions)))
+        for one in rejects
     ]
+    ports.kafka.publish(ports.settings.dead_letter_topic, letters, _shorten)
 
 
 def _shorten(letter: "Outgoing") -> "Outgoing":

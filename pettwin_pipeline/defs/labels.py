@@ -6,11 +6,12 @@ label goes to the dead letters. Days whose labels have settled are asked for aga
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from pettwin_pipeline.defs.ingest import due_after_s
+from pettwin_pipeline.defs.ingest import due_after_s, publish_dead_letters
 from pettwin_pipeline.defs.ports import Ports
 from pettwin_pipeline.errors import NoBrokerError, PettwinError
 
@@ -46,7 +47,6 @@ class Taken:
 
     labels: int
     refused: "Sequence[Reject]"
-    days: set[str]
 
 
 def take_labels(ports: Ports) -> Taken:
@@ -61,16 +61,16 @@ def take_labels(ports: Ports) -> Taken:
         start = max(positions.get(partition, mark.low), mark.low)
         if start < mark.stable:
             parts.append(PartitionRange(partition, start, min(mark.stable, start + MOST_LABELS)))
-    return _take(ports, place, parts) if parts else Taken(0, (), set())
+    return _take(ports, place, parts) if parts else Taken(0, ())
 
 
 def _take(ports: Ports, place: tuple[str, str], parts: "Sequence[PartitionRange]") -> Taken:
     got = ports.kafka.read_range(place[0], parts)
     labels, refused = _parsed(ports, got)
-    _keep_refused(ports, place, refused)
+    publish_dead_letters(ports, place, refused)
     ends = {part.partition: part.end for part in parts}
-    days = ports.ledger.labels.keep(labels, place, ends, ports.now_s)
-    return Taken(len(labels), refused, days)
+    ports.ledger.labels.keep(labels, place, ends, ports.now_s)
+    return Taken(len(labels), refused)
 
 
 def _parsed(ports: Ports, got: "Fetched") -> "tuple[list[Label], list[Reject]]":
@@ -90,19 +90,6 @@ def _parsed(ports: Ports, got: "Fetched") -> "tuple[list[Label], list[Reject]]":
         elif stamp > 1000 * erased_pets(erasures, [label.pet_id]).get(label.pet_id, -1.0):
             labels.append(label)
     return labels, refused
-
-
-def _keep_refused(ports: Ports, place: tuple[str, str], refused: "Sequence[Reject]") -> None:
-    from pettwin_pipeline.adapters.kafka_messages import Outgoing
-    from pettwin_pipeline.readings.dead_letters import DeadLetter, encode_headers
-
-    partitions = len(ports.kafka.partitions(place[0])) if refused else 0
-    letters = [
-        Outgoing(one.key, one.value, headers=encode_headers(DeadLetter(one, *place, partitions)))
-        for one in refused
-    ]
-    if letters:
-        ports.kafka.publish(ports.settings.dead_letter_topic, letters)
 
 
 def make_new_labels_sensor(job: Any) -> dg.SensorDefinition:
@@ -149,8 +136,6 @@ def due_days(ports: Ports) -> list[str]:
 
 def _report(ports: Ports, taken: Taken) -> None:
     """How the detector stands by the newest day that was measured, and what is no label."""
-    from datetime import timedelta
-
     from pettwin_pipeline.adapters.ledger_labels import day_of
     from pettwin_pipeline.metrics.points import Recorder
     from pettwin_pipeline.metrics.quality_points import record_quality

@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from pettwin_pipeline.detection.episodes import Episode
 
-SHARES: Final = ("precision", "recall", "f1", "accuracy")
 _INK, _PULSE = "#444444", "#c0392b"
 
 
@@ -48,18 +47,16 @@ def draw_quality(
         rows: of each detector, all species together, as `detection.quality.figures` writes them.
         trend: the same of several days, each with its `day`.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from pettwin_pipeline.detection.quality import OUTCOMES, SHARES
 
-    figure = Figure(figsize=(9.0, 3.0), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(9.0, 3.0)
     left, right = figure.subplots(1, 2)
     for number, one in enumerate(rows):
         at = [place + 0.16 * (number - (len(rows) - 1) / 2) for place in range(len(SHARES))]
         _draw_estimates(left, at, [one[name] for name in SHARES], number, one["detector"])
     left.set_xticks(range(len(SHARES)), SHARES)
     first = rows[0]
-    windows = sum(first[name] for name in ("tp", "fp", "fn", "tn"))
+    windows = sum(first[name] for name in OUTCOMES)
     told = f"{day}: {windows} pet-windows, {first['labels']} labels"
     left.set_title(told, loc="left", fontsize=9)
     ensemble = [one for one in trend if one["detector"] == rows[-1]["detector"]]
@@ -103,6 +100,16 @@ def _draw_estimates(
     )
 
 
+def _figure(width: float, height: float) -> "Figure":
+    """An empty one that no screen is needed for, inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
 def _png(figure: "Figure") -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
@@ -111,11 +118,7 @@ def _png(figure: "Figure") -> bytes:
 
 def draw_episode(episode: "Episode") -> bytes:
     """The last minutes of heart rate against the pet's own level, as a PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.2, 2.2), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(5.2, 2.2)
     axes = figure.add_subplot()
     minutes = [(i - len(episode.recent_bpm) + 1) / 6 for i in range(len(episode.recent_bpm))]
     axes.plot(minutes, episode.recent_bpm, color=_PULSE, marker=".", label="heart rate")

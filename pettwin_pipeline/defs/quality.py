@@ -29,7 +29,7 @@ DAYS: Final = dg.DailyPartitionsDefinition(
     start_date=datetime(2020, 1, 1, tzinfo=UTC), timezone="UTC", end_offset=1
 )
 """Days of event time, today among them."""
-HOUR: Final = timedelta(hours=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 FOLDER: Final = "labelled_days"
 ACCURATE: Final = 0.85
 """Below it the check warns: what the monitor of the accuracy alarms at."""
@@ -126,16 +126,13 @@ def _joined(
     """The counted windows of each detector, one after the other, with the species."""
     import polars as pl
 
-    from pettwin_pipeline.detection.quality import DETECTORS, join_labels
+    from pettwin_pipeline.detection.quality import call_windows, label_windows
 
-    species = windows.select("pet_id", "window", "species")
-    parts = [
-        join_labels(windows, labels, told[detector], until_ms=day.until_ms)
-        .with_columns(pl.lit(detector).alias("detector"))
-        .join(species, on=["pet_id", "window"], how="left", maintain_order="left")
-        for detector in DETECTORS
-    ]
-    return pl.concat(parts)
+    labelled = label_windows(windows, labels, until_ms=day.until_ms)
+    return pl.concat(
+        call_windows(labelled, spans).with_columns(pl.lit(detector).alias("detector"))
+        for detector, spans in told.items()
+    )
 
 
 def _path(ports: Ports, day: str) -> "UPath":
@@ -172,10 +169,11 @@ def detection_quality(context: dg.AssetExecutionContext, ports: Ports) -> Materi
     labels = ports.ledger.labels.between(day.begin_ms, day.until_ms)
     told = _told(ports, labels, day)
     joined = _read(ports, day.name)
-    rows = [row for name in told for row in _measured(joined, name, labels, told[name], day)]
+    species = dict(joined.select("pet_id", "species").unique().iter_rows())
+    rows = list(_measured(joined, _within(labels, day), told, species, day))
     recorder = Recorder()
     _record(recorder, ports, (day.name, started_s), rows)
-    _record_leads(recorder, ports, rows, _leads(joined, labels, told, day))
+    _record_leads(recorder, ports, rows, _leads(species, labels, told, day))
     check = _accuracy_check(rows)
     record_check(recorder, check)
     ports.send(recorder.drain(), host="quality")
@@ -195,23 +193,21 @@ def _read(ports: Ports, day: str) -> "pl.DataFrame":
 
 
 def _measured(
-    joined: "pl.DataFrame", detector: str, labels: "Sequence[Label]", told: "Told", day: _Day
+    joined: "pl.DataFrame",
+    labels: "Sequence[Label]",
+    told: "Mapping[str, Told]",
+    species: Mapping[str, str | None],
+    day: _Day,
 ) -> Iterator[dict[str, Any]]:
+    """The figures of each detector and species."""
     import polars as pl
 
     from pettwin_pipeline.detection.quality import figures, measure
 
-    mine = joined.filter(pl.col("detector") == detector)
-    for one in measure(
-        *(mine, _within(labels, day), told, _species(mine)),
-        until_ms=day.until_ms,
-        detector=detector,
-    ):
-        yield figures(one)
-
-
-def _species(joined: "pl.DataFrame") -> dict[str, str | None]:
-    return dict(joined.select("pet_id", "species").unique().iter_rows())
+    for detector, spans in told.items():
+        mine = joined.filter(pl.col("detector") == detector)
+        every = measure(*(mine, labels, spans, species), until_ms=day.until_ms, detector=detector)
+        yield from map(figures, every)
 
 
 def _within(labels: "Sequence[Label]", day: _Day) -> "list[Label]":
@@ -239,20 +235,22 @@ def _record(
 
 
 def _leads(
-    joined: "pl.DataFrame", labels: "Sequence[Label]", told: "Mapping[str, Told]", day: _Day
+    species: Mapping[str, str | None],
+    labels: "Sequence[Label]",
+    told: "Mapping[str, Told]",
+    day: _Day,
 ) -> dict[str, dict[str, tuple[str, float]]]:
     """By detector and label, the species and the hours from the first alert to the symptoms."""
     from pettwin_pipeline.detection.quality import lead_times
     from pettwin_pipeline.readings.schema import tag_species
 
-    species = _species(joined)
     pet_of = {one.label_id: one.pet_id for one in labels}
     return {
         detector: {
             name: (tag_species(species.get(pet_of[name])), hours)
-            for name, hours in lead_times(labels, told[detector], day.until_ms).items()
+            for name, hours in lead_times(labels, spans, day.until_ms).items()
         }
-        for detector in told
+        for detector, spans in told.items()
     }
 
 
@@ -287,9 +285,9 @@ def _accuracy_check(rows: Sequence[Mapping[str, Any]]) -> dg.AssetCheckResult:
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
     """A row for each detector and species; estimates with their interval."""
-    from pettwin_pipeline.detection.quality import ESTIMATES
+    from pettwin_pipeline.detection.quality import ESTIMATES, OUTCOMES
 
-    counts = ("labels", "tp", "fp", "fn", "tn")
+    counts = ("labels", *OUTCOMES)
     kinds = {"detector": "string", "species": "string", **dict.fromkeys(counts, "int")}
     kinds |= dict.fromkeys(ESTIMATES, "string")
     shown = [
@@ -335,7 +333,8 @@ def hourly_quality(
     """Decisions come without labels too: those that go on cover every new day."""
     over = context.scheduled_execution_time.astimezone(UTC) - HOUR
     begin = datetime(over.year, over.month, over.day, tzinfo=UTC)
-    begin_ms, day = round(begin.timestamp() * 1000), begin.date().isoformat()
-    if not ports.ledger.labels.between(begin_ms, begin_ms + 86_400_000):
+    begin_ms, end_ms = (round(time.timestamp() * 1000) for time in (begin, begin + DAY))
+    day = begin.date().isoformat()
+    if not ports.ledger.labels.between(begin_ms, end_ms):
         return dg.SkipReason(f"no label lies over {day}")
     return dg.RunRequest(run_key=f"{day}/{over:%H}", partition_key=day)

@@ -77,9 +77,7 @@ def anomaly_scores(context: dg.AssetExecutionContext, ports: Ports) -> Materiali
         # What a replay of this range is held against, when its files are compacted or gone.
         work.counts["detector"] = DETECTOR_VERSION
         if len(scores):
-            work.counts["event_ms"] = list(
-                scores.select(first=pl.col("time_ms").min(), last=pl.col("time_ms").max()).row(0)
-            )
+            work.counts["event_ms"] = [scores["time_ms"].min(), scores["time_ms"].max()]
         work.counts["scores_digest"] = digest_scores(scores)
     return dg.MaterializeResult(metadata=metadata)
 

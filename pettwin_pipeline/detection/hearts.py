@@ -146,6 +146,11 @@ class _Way:
         self.begin[pets], self.known[pets] = seen.at[stop] + 1, seen.at[cut.last]
 
 
+def is_at_least(severity: str, least: str) -> bool:
+    """Whether one of SEVERITIES is as severe as another."""
+    return SEVERITIES.index(severity) >= SEVERITIES.index(least)
+
+
 def follow_hearts(one: StateArray, past: Past, lines: Timelines) -> Hearts:
     """Hold slots against levels; levels, alarms and episodes in `one` are moved on.
 

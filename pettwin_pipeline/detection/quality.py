@@ -15,7 +15,7 @@ Windows of a pet are much alike, so what has no Wilson interval is drawn again p
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pettwin_pipeline.detection.episodes import Episode
-from pettwin_pipeline.detection.hearts import SEVERITIES
+from pettwin_pipeline.detection.hearts import is_at_least
 from pettwin_pipeline.detection.verdicts import LEAST_SEVERITY
 from pettwin_pipeline.readings.schema import tag_species
 from pettwin_pipeline.readings.simulator.labels import Label
@@ -40,8 +40,11 @@ PERSISTENT_MS: Final = 6 * HOUR_MS
 """An illness that lasts so long should stay raised, not only be raised."""
 DRAWS: Final = 400
 DETECTOR: Final = "statistical"
-DETECTORS: Final = (DETECTOR, "ensemble")
-"""The screen by itself, and what went out to owners in the end."""
+OUTCOMES: Final = ("tp", "fp", "fn", "tn")
+"""Of pet-windows: ill and called, healthy and called, ill and not, healthy and not."""
+SHARES: Final = ("accuracy", "precision", "recall", "f1")
+ESTIMATES: Final = (*SHARES, "false_a_day", "lead_h", "coverage")
+"""What of a `Quality` has an interval."""
 
 FloatArray = npt.NDArray[np.float64]
 Span = tuple[int, int]
@@ -92,18 +95,12 @@ class Quality:
     is_enough: bool
 
 
-ESTIMATES: Final = (
-    *("accuracy", "precision", "recall", "f1"),
-    *("false_a_day", "lead_h", "coverage"),
-)
-
-
 def figures(one: Quality) -> dict[str, Any]:
     """A quality as JSON has it: an estimate is [value, low, high], or null without a value."""
     values: dict[str, Any] = {
         "detector": one.detector,
         "species": one.species,
-        **{name: getattr(one, name) for name in ("tp", "fp", "fn", "tn", "labels", "is_enough")},
+        **{name: getattr(one, name) for name in (*OUTCOMES, "labels", "is_enough")},
         "prevalence": None if math.isnan(one.prevalence) else round(one.prevalence, 4),
     }
     for name in ESTIMATES:
@@ -179,44 +176,39 @@ def judged_windows(tallies: Sequence[pl.DataFrame]) -> pl.DataFrame:
     return enough.sort("pet_id", "window")
 
 
-def join_labels(
-    windows: pl.DataFrame,
-    labels: Sequence[Label],
-    told: Told,
-    *,
-    until_ms: int,
-) -> pl.DataFrame:
-    """The counted windows, with the truth and what was called.
+def label_windows(windows: pl.DataFrame, labels: Sequence[Label], *, until_ms: int) -> pl.DataFrame:
+    """The windows that labels say something of, with the truth: `is_ill`.
 
     Args:
         windows: of `judged_windows`.
         labels: the newest of each id.
-        told: by whoever is judged.
         until_ms: what has no end yet goes on until here.
-
-    Returns:
-        Frame of pet_id, window, is_ill, is_called.
     """
-    ill = _spans(labels, "illness", until_ms)
-    well = _spans(labels, "healthy", until_ms)
-    rows = []
-    for pet, window in windows.select("pet_id", "window").iter_rows():
-        at = window * WINDOW_MS, (window + 1) * WINDOW_MS
+    ill, well = (_spans(labels, kind, until_ms) for kind in ("illness", "healthy"))
+    truth = []
+    for pet, at in _windows_of(windows):
         sick = _overlap(at, ill.get(pet, ()))
-        if sick >= HALF * WINDOW_MS:
-            is_ill = True
-        elif sick == 0 and _overlap(at, well.get(pet, ())) >= WINDOW_MS:
-            is_ill = False
-        else:
-            continue
-        rows.append((pet, window, is_ill, _overlap(at, told.get(pet, ())) > 0))
-    schema = {
-        "pet_id": pl.String,
-        "window": pl.Int64,
-        "is_ill": pl.Boolean,
-        "is_called": pl.Boolean,
-    }
-    return pl.DataFrame(rows, schema=schema, orient="row")
+        is_well = sick == 0 and _overlap(at, well.get(pet, ())) >= WINDOW_MS
+        is_ill = sick >= HALF * WINDOW_MS
+        truth.append(is_ill if is_ill or is_well else None)
+    column = pl.Series("is_ill", truth, pl.Boolean)
+    return windows.with_columns(column).drop_nulls("is_ill")
+
+
+def call_windows(labelled: pl.DataFrame, told: Told) -> pl.DataFrame:
+    """The same, with what was called: `is_called`.
+
+    Args:
+        labelled: of `label_windows`.
+        told: by whoever is judged.
+    """
+    called = [_overlap(at, told.get(pet, ())) > 0 for pet, at in _windows_of(labelled)]
+    return labelled.with_columns(pl.Series("is_called", called, pl.Boolean))
+
+
+def _windows_of(windows: pl.DataFrame) -> Iterator[tuple[str, Span]]:
+    for pet, window in windows.select("pet_id", "window").iter_rows():
+        yield pet, (window * WINDOW_MS, (window + 1) * WINDOW_MS)
 
 
 def told_of(
@@ -230,13 +222,12 @@ def told_of(
         least_severity: that counts.
     """
     ends = {one.episode_id: one.ended_ms for one in episodes if one.ended_ms is not None}
-    least = SEVERITIES.index(least_severity)
     told: dict[str, list[Span]] = defaultdict(list)
     seen = set()
     for one in episodes:
         if one.kind != "health" or one.ended_ms is not None or one.episode_id in seen:
             continue
-        if SEVERITIES.index(one.severity) >= least:
+        if is_at_least(one.severity, least_severity):
             seen.add(one.episode_id)
             end_ms = ends.get(one.episode_id, until_ms)
             told[one.pet_id].append((one.raised_ms, max(end_ms, one.raised_ms + 1)))
@@ -255,7 +246,7 @@ def measure(
     """The quality for each species that has counted windows, and for all.
 
     Args:
-        joined: of `join_labels`.
+        joined: of `call_windows`.
         labels: the same.
         told: the same.
         species: of each pet, as sent; `other` where it is not here.

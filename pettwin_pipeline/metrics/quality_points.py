@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from pettwin_pipeline.detection.quality import OUTCOMES, SHARES
 from pettwin_pipeline.metrics.points import Recorder
 
-_SHARES: Final = ("accuracy", "precision", "recall", "f1")
-_VERDICTS: Final = ("tp", "fp", "fn", "tn")
 _SECONDS_AN_HOUR: Final = 3600.0
 
 
@@ -21,7 +20,7 @@ def record_quality(recorder: Recorder, rows: Iterable[Mapping[str, Any]]) -> Non
         if not one["is_enough"]:
             continue
         tags: dict[str, str | int] = {"detector": one["detector"], "species": one["species"]}
-        for name in _SHARES:
+        for name in SHARES:
             if one[name] is not None:
                 recorder.gauge(f"pet.health.anomaly.{name}", 100 * one[name][0], tags=tags)
 
@@ -35,7 +34,7 @@ def record_decisions(recorder: Recorder, news: Iterable[Mapping[str, Any]]) -> N
         if one["species"] == "all":
             continue
         tags: dict[str, str | int] = {"detector": one["detector"], "species": one["species"]}
-        for name in _VERDICTS:
+        for name in OUTCOMES:
             if one[name]:
                 recorder.count("pet.health.anomaly.verdicts", one[name], tags=tags, verdict=name)
 

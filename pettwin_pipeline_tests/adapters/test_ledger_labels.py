@@ -3,7 +3,8 @@
 from typing import Any
 
 from pettwin_pipeline.adapters.ledger import Ledger
-from pettwin_pipeline.adapters.ledger_labels import MOST_DAYS, REPORTED
+from pettwin_pipeline.adapters.ledger_labels import MOST_DAYS
+from pettwin_pipeline.detection.quality import OUTCOMES
 from pettwin_pipeline.readings.simulator.labels import Label
 from pettwin_pipeline_tests.adapters.ledgers import (
     NOW_S,
@@ -35,7 +36,7 @@ def label(begin_h: float, end_h: float | None, label_id: str = "l1") -> Label:
 
 
 def quality(**given: Any) -> dict[str, Any]:
-    counts = dict.fromkeys(REPORTED, 0)
+    counts = dict.fromkeys(OUTCOMES, 0)
     return {"detector": "ensemble", "species": "dog", "is_enough": True} | counts | given
 
 
@@ -84,7 +85,7 @@ def test_a_day_is_due_when_its_labels_have_settled_and_until_it_is_measured(
 def test_windows_are_news_once_and_only_where_they_may_be_published(ledger: Ledger) -> None:
     def news(**given: Any) -> dict[str, int]:
         (one,) = ledger.labels.keep_quality("2026-02-28", [quality(**given)], NOW_S, NOW_S)
-        return {name: one[name] for name in REPORTED if one[name]}
+        return {name: one[name] for name in OUTCOMES if one[name]}
 
     assert news(tp=3, is_enough=False) == {}
     assert news(tp=3, tn=10) == {"tp": 3, "tn": 10}

@@ -11,8 +11,9 @@ from pettwin_pipeline.detection.quality import (
     WINDOW_MS,
     Quality,
     bootstrap,
-    join_labels,
+    call_windows,
     judged_windows,
+    label_windows,
     lead_times,
     measure,
     tally_windows,
@@ -67,14 +68,14 @@ def _joined(
 ) -> dict[int, tuple[bool, bool]]:
     until_ms = windows * WINDOW_MS
     told = told_of(episodes, until_ms)
-    frame = join_labels(_windows(windows), labels, told, until_ms=until_ms)
+    frame = call_windows(label_windows(_windows(windows), labels, until_ms=until_ms), told)
     return {window: (ill, called) for _, window, ill, called in frame.iter_rows()}
 
 
 def _quality(labels: list[Label], episodes: list[Episode], windows: int = 96) -> Quality:
     until_ms = windows * WINDOW_MS
     told = told_of(episodes, until_ms)
-    joined = join_labels(_windows(windows), labels, told, until_ms=until_ms)
+    joined = call_windows(label_windows(_windows(windows), labels, until_ms=until_ms), told)
     *_, whole = measure(joined, labels, told, {"rex": "dog"}, until_ms=until_ms)
     return whole
 
@@ -184,7 +185,7 @@ def test_without_labels_enough_it_says_so() -> None:
 def test_each_species_is_measured_by_itself_and_all_together() -> None:
     windows = pl.concat([_windows(4), _windows(4, "mia"), _windows(4, "bun")])
     labels = [_label("healthy", 0, HOUR, pet_id=pet) for pet in ("rex", "mia", "bun")]
-    joined = join_labels(windows, labels, {}, until_ms=HOUR)
+    joined = call_windows(label_windows(windows, labels, until_ms=HOUR), {})
     species = {"rex": "dog", "mia": "cat", "bun": "rabbit"}
     found = measure(joined, labels, {}, species, until_ms=HOUR)
     assert {one.species: one.tn for one in found} == {"cat": 4, "dog": 4, "other": 4, "all": 12}

@@ -37,7 +37,7 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     end_ms: EpochMs | None = None
     half_effect_ms: EpochMs | None = None
     visible_ms: EpochMs | None = None
-    severity: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    severity: float = 0.0
     schema_version: Literal[1] = LABEL_VERSION
 
     def __post_init__(self) -> None:
@@ -45,7 +45,7 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
             moment = getattr(self, field)
             if moment is not None and moment < self.start_ms:
                 raise ValueError(f"{field} lies before start_ms")
-        if not 0 <= self.severity <= 1:  # msgspec looks at what is read, not at what is made
+        if not 0 <= self.severity <= 1:
             raise ValueError(f"severity {self.severity} is not within 0 to 1")
 
     def moved(self, by_ms: int) -> "Label":
