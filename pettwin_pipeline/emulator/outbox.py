@@ -4,13 +4,12 @@ Chats, pagers and mail are told here and nowhere else. For a webhook the entry s
 posting went. Secrets are not in it. Survives a restart. Safe to use from several threads.
 """
 
-import threading
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 
-from pettwin_pipeline.emulator.tables import opened_base
+from pettwin_pipeline.emulator.tables import LockedFile
 
 Entry = dict[str, Any]
 """A JSON object: `number`, `at`, `handle`, `kind`, `status`, `title`, `text` and what is known."""
@@ -33,7 +32,7 @@ create index entries_of_status on entries (status, number);
 """
 
 
-class Outbox:
+class Outbox(LockedFile):
     """Entries, newest first."""
 
     def __init__(self, path: Path | None = None) -> None:
@@ -42,14 +41,8 @@ class Outbox:
         Raises:
             UnknownFormatError: another release wrote it, or it is no such file.
         """
-        self._lock = threading.RLock()
-        self._base = opened_base(path, FORMAT, _TABLES)
+        super().__init__(path, FORMAT, _TABLES)
         self._since_trim = 0
-
-    def close(self) -> None:
-        """Let go of the file."""
-        with self._lock:
-            self._base.close()
 
     def keep(self, entry: Entry) -> Entry:
         """Keep an entry; it is given back with its number."""

@@ -8,7 +8,7 @@ holds what came, so that nothing is taken twice after an end in between.
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 import zstandard
@@ -200,16 +200,18 @@ class PointFile:
 
     def slots(self, metric: str, hour: int, *, sketched: bool) -> bytes | None:
         """A packed hour, rolled up; None where there is none."""
-        row = self._base.execute(
-            "select slots from hours where metric = ? and hour = ? and sketched = ?",
-            (metric, hour, sketched),
-        ).fetchone()
-        return None if row is None else row[0]
+        return self._packed("slots", metric, hour, sketched=sketched)
 
     def points(self, metric: str, hour: int, *, sketched: bool) -> bytes | None:
         """A packed hour; None where there is none."""
+        return self._packed("points", metric, hour, sketched=sketched)
+
+    def _packed(
+        self, column: Literal["slots", "points"], metric: str, hour: int, *, sketched: bool
+    ) -> bytes | None:
         row = self._base.execute(
-            "select points from hours where metric = ? and hour = ? and sketched = ?",
+            f"select {column} from hours "  # noqa: S608 - one of the two above
+            "where metric = ? and hour = ? and sketched = ?",
             (metric, hour, sketched),
         ).fetchone()
         return None if row is None else row[0]

@@ -3,14 +3,15 @@
 Knows no HTTP; what is wrong with a query is a `Refusal` in Datadog's words.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from pettwin_pipeline.datadog_protocol import parsing
-from pettwin_pipeline.datadog_protocol.evaluation import Asked, evaluate, grid_of
+from pettwin_pipeline.datadog_protocol.evaluation import Asked, evaluate
 from pettwin_pipeline.datadog_protocol.frames import Frame
 from pettwin_pipeline.datadog_protocol.rolling import Grid
 from pettwin_pipeline.datadog_protocol.series_functions import ranked, reduced
@@ -21,7 +22,7 @@ from pettwin_pipeline.datadog_protocol.syntax import (
     metric_queries,
 )
 from pettwin_pipeline.emulator.buckets import settle
-from pettwin_pipeline.emulator.refusals import Refusal, bad_request, refuse
+from pettwin_pipeline.emulator.refusals import bad_request, refuse
 from pettwin_pipeline.emulator.state import State
 from pettwin_pipeline.errors import QuerySyntaxError
 
@@ -55,10 +56,8 @@ def read_query(query: str) -> tuple[Expression, ...]:
     Raises:
         Refusal: 400, with the place of what is wrong.
     """
-    try:
+    with _refusing(query):
         return parsing.parse_metric(query)
-    except QuerySyntaxError as error:
-        raise _refusal(query, error) from None
 
 
 def read_formula(text: str) -> Expression:
@@ -67,18 +66,21 @@ def read_formula(text: str) -> Expression:
     Raises:
         Refusal: 400, with the place of what is wrong.
     """
-    try:
+    with _refusing(text):
         return parsing.parse_formula(text)
+
+
+@contextmanager
+def _refusing(query: str) -> Iterator[None]:
+    """What cannot be read is refused, in Datadog's words."""
+    try:
+        yield
     except QuerySyntaxError as error:
-        raise _refusal(text, error) from None
-
-
-def _refusal(query: str, error: QuerySyntaxError) -> Refusal:
-    rest = query[error.column - 1 :]
-    return bad_request(
-        f"Error parsing query: \n unable to parse {query}: {error.problem} at {rest!r} "
-        f"(line 1, column {error.column})."
-    )
+        rest = query[error.column - 1 :]
+        raise bad_request(
+            f"Error parsing query: \n unable to parse {query}: {error.problem} at {rest!r} "
+            f"(line 1, column {error.column})."
+        ) from None
 
 
 def check_window(from_s: float, to_s: float) -> None:
@@ -164,13 +166,6 @@ def percentiles_told(metrics: Sequence[str]) -> str:
 
 def _is_percentile(query: MetricQuery) -> bool:
     return PERCENTILE.fullmatch(query.aggregator or "") is not None or query.counted is not None
-
-
-def window_grid(
-    expressions: Sequence[Expression], from_s: float, to_s: float, interval_s: int | None = None
-) -> Grid:
-    """The buckets of a window for these expressions."""
-    return grid_of(expressions, from_s, to_s, interval_s)
 
 
 def at_once(frame: Frame, aggregator: str, over: Grid) -> Frame:

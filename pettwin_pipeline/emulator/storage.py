@@ -4,7 +4,6 @@ Survives a restart. Knows nothing of what the documents mean. A document that is
 change it, put it back.
 """
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pettwin_pipeline.emulator.tables import opened_base, whole
+from pettwin_pipeline.emulator.tables import LockedFile, whole
 
 FORMAT: Final = 1
 _TABLES: Final = """
@@ -28,7 +27,7 @@ Document = dict[str, Any]
 """A JSON object."""
 
 
-class Storage:
+class Storage(LockedFile):
     """Documents in a file, or in memory without one. Safe to use from several threads."""
 
     def __init__(self, path: Path | None = None) -> None:
@@ -37,13 +36,7 @@ class Storage:
         Raises:
             UnknownFormatError: another release wrote it, or it is no such file.
         """
-        self._lock = threading.RLock()
-        self._base = opened_base(path, FORMAT, _TABLES)
-
-    def close(self) -> None:
-        """Let go of the file."""
-        with self._lock:
-            self._base.close()
+        super().__init__(path, FORMAT, _TABLES)
 
     @contextmanager
     def together(self) -> Iterator[None]:

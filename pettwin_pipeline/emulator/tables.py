@@ -1,11 +1,26 @@
 """SQLite files of the local Datadog: opened, made if absent, and known by their format."""
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pettwin_pipeline.errors import UnknownFormatError
+
+
+class LockedFile:
+    """A file with its tables, or memory, for several threads: `_base` is used under `_lock`."""
+
+    def __init__(self, path: Path | None, form: int, tables: str) -> None:
+        """Open it; see `opened_base`."""
+        self._lock = threading.RLock()
+        self._base = opened_base(path, form, tables)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._base.close()
 
 
 def opened_base(path: Path | None, form: int, tables: str) -> sqlite3.Connection:

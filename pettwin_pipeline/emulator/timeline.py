@@ -4,14 +4,13 @@ Survives a restart. Knows documents, their time and a label to find them by; not
 What is read is a copy. Retention is by number: the oldest of a kind go first.
 """
 
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 
-from pettwin_pipeline.emulator.tables import opened_base, whole
+from pettwin_pipeline.emulator.tables import LockedFile, whole
 
 Kind = Literal["check", "event", "log"]
 Document = dict[str, Any]
@@ -45,7 +44,7 @@ create index happened_arrived on happened (kind, label, number);
 """
 
 
-class Timeline:
+class Timeline(LockedFile):
     """Documents with a time, in a file or in memory without one. Safe from several threads."""
 
     def __init__(self, path: Path | None = None) -> None:
@@ -54,14 +53,8 @@ class Timeline:
         Raises:
             UnknownFormatError: another release wrote it, or it is no such file.
         """
-        self._lock = threading.RLock()
-        self._base = opened_base(path, FORMAT, _TABLES)
+        super().__init__(path, FORMAT, _TABLES)
         self._since_trim = 0
-
-    def close(self) -> None:
-        """Let go of the file."""
-        with self._lock:
-            self._base.close()
 
     def keep(self, kind: Kind, at_ms: int, key: str, document: Document, label: str = "") -> None:
         """Keep one; in place of the one with its id.

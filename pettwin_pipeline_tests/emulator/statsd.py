@@ -16,6 +16,12 @@ def stand(local: LocalDatadog, at_s: float = START_S) -> None:
     local.state.clock.set(at_s, stand=True)
 
 
+def after(local: LocalDatadog, seconds: float = 10) -> LocalDatadog:
+    """The same, later."""
+    local.state.clock.advance(seconds)
+    return local
+
+
 def send(local: LocalDatadog, *datagrams: str | bytes) -> None:
     """Send datagrams, and wait until they were read."""
     before = local.state.received.counted("datagrams")

@@ -4,7 +4,6 @@ One SQLite file beside the others; survives a restart. Records are values: who h
 reading it while the next is written. Safe to use from several threads.
 """
 
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from pettwin_pipeline.emulator.evaluating.records import (
     encode_record,
     rewound,
 )
-from pettwin_pipeline.emulator.tables import opened_base
+from pettwin_pipeline.emulator.tables import LockedFile, whole
 
 FORMAT: Final = 1
 MOST_CHANGES: Final = 20_000
@@ -49,7 +48,7 @@ class StatusChange:
     status: Status
 
 
-class MonitorStates:
+class MonitorStates(LockedFile):
     """Records by the id of their monitor, and the changes of states."""
 
     def __init__(self, path: Path | None = None) -> None:
@@ -58,19 +57,13 @@ class MonitorStates:
         Raises:
             UnknownFormatError: another release wrote it, or it is no such file.
         """
-        self._lock = threading.RLock()
-        self._base = opened_base(path, FORMAT, _TABLES)
+        super().__init__(path, FORMAT, _TABLES)
         self._records: dict[int, MonitorRecord] = {}
         self._since_trim = 0
         self.generation = 0
         """Counts how often all was forgotten: what was found before that is not kept after it."""
         for monitor_id, content in self._base.execute("select monitor_id, content from records"):
             self._records[monitor_id] = decode_record(content)
-
-    def close(self) -> None:
-        """Let go of the file."""
-        with self._lock:
-            self._base.close()
 
     def get(self, monitor_id: int) -> MonitorRecord | None:
         """What is remembered of a monitor; None before its first evaluation."""
@@ -92,16 +85,16 @@ class MonitorStates:
             for monitor_id, one in changes
         ]
         with self._lock:
-            self._base.execute("begin immediate")
-            self._base.executemany(
-                "insert into records (monitor_id, content) values (?, ?) "
-                "on conflict (monitor_id) do update set content = excluded.content",
-                rows,
-            )
-            self._base.executemany(
-                "insert into changes (monitor_id, at_s, scope, status) values (?, ?, ?, ?)", moved
-            )
-            self._base.execute("commit")
+            with whole(self._base):
+                self._base.executemany(
+                    "insert into records (monitor_id, content) values (?, ?) "
+                    "on conflict (monitor_id) do update set content = excluded.content",
+                    rows,
+                )
+                self._base.executemany(
+                    "insert into changes (monitor_id, at_s, scope, status) values (?, ?, ?, ?)",
+                    moved,
+                )
             self._records.update(records)
             self._since_trim += len(moved)
             if self._since_trim >= _TRIM_EVERY:
@@ -130,13 +123,12 @@ class MonitorStates:
         if not gone:
             return
         with self._lock:
-            self._base.execute("begin immediate")
-            for table in ("records", "changes"):
-                self._base.executemany(
-                    f"delete from {table} where monitor_id = ?",  # noqa: S608 - two names, above
-                    [(one,) for one in gone],
-                )
-            self._base.execute("commit")
+            with whole(self._base):
+                for table in ("records", "changes"):
+                    self._base.executemany(
+                        f"delete from {table} where monitor_id = ?",  # noqa: S608 - two names, above
+                        [(one,) for one in gone],
+                    )
             for one in gone:
                 self._records.pop(one, None)
 

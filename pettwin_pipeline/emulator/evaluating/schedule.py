@@ -76,11 +76,6 @@ class Schedule:
                 self._moves.popleft().tell(self.evaluated_to_s)
             self._changed.notify_all()
 
-    @property
-    def running(self) -> bool:
-        """Whether there are rounds."""
-        return self._running
-
     @contextmanager
     def moving(self, *, every: bool) -> Iterator["Future[float]"]:
         """Move the clock in the block; the future tells when all that follows is evaluated."""

@@ -70,11 +70,6 @@ class Watched:
         """Its id."""
         return int(self.document["id"])
 
-    @property
-    def is_check(self) -> bool:
-        """Whether it watches runs of a service check."""
-        return isinstance(self.query, CheckAlert)
-
 
 def watched_of(document: Document) -> Watched:
     """Read a monitor.

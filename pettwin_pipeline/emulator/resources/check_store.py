@@ -5,10 +5,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from pettwin_pipeline.datadog_protocol.datagram import ServiceCheck
+from pettwin_pipeline.datadog_protocol.monitor_options import CHECK_GROUP_FORGOTTEN_S
 from pettwin_pipeline.emulator.state import State
 
-FORGOTTEN_AFTER_S: Final = 48 * 3600
-"""Datadog drops the groups of a check so long after their last run."""
 _numbers: Final = itertools.count()
 
 
@@ -36,7 +35,7 @@ def keep_checks(state: State, runs: Iterable[ServiceCheck]) -> None:
 def check_runs(
     state: State, name: str | None = None, since_s: float | None = None
 ) -> Iterator[ServiceCheck]:
-    """The runs of a check, or of all, newest first: what `evaluate_check` asks for.
+    """The runs of a check, or of all, newest first.
 
     Args:
         state: where they are.
@@ -44,7 +43,7 @@ def check_runs(
         since_s: the earliest, unix time; None: of the last 48 hours.
     """
     now_s = state.clock.now_s()
-    first = now_s - FORGOTTEN_AFTER_S if since_s is None else since_s
+    first = now_s - CHECK_GROUP_FORGOTTEN_S if since_s is None else since_s
     for one in state.timeline.between("check", int(first * 1000), state.clock.now_ms(), label=name):
         yield ServiceCheck(
             name=one["name"],

@@ -11,6 +11,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+import msgspec
+
 from pettwin_pipeline.datadog_protocol.searching import Document as Found
 from pettwin_pipeline.emulator.clock import at, iso_z, parse_moment
 from pettwin_pipeline.emulator.refusals import bad_request
@@ -43,14 +45,8 @@ def keep_event(state: State, told: Document) -> Document:
     return document
 
 
-def event_documents(state: State, from_s: float, to_s: float) -> Iterator[Found]:
-    """What a search sees of the events from one time to another, both included, newest first."""
-    for one in state.timeline.between("event", math.ceil(from_s * 1000), math.floor(to_s * 1000)):
-        yield record_of(one)
-
-
 def timed_events(state: State, from_s: float, to_s: float) -> Iterator[tuple[float, Found]]:
-    """The same with their times, unix seconds."""
+    """When, and what a search sees: from one time to another, both included, newest first."""
     for one in state.timeline.between("event", math.ceil(from_s * 1000), math.floor(to_s * 1000)):
         yield one["timestamp_ms"] / 1000, record_of(one)
 
@@ -82,6 +78,27 @@ def parse_place(event_id: str) -> int:
     if not place.startswith(_PLACE_FORMAT) or len(place) < _SHORTEST_PLACE:
         raise ValueError("no id of an event")
     return int.from_bytes(place[1:9], "big", signed=True)
+
+
+def encode_cursor(last_id: str) -> str:
+    """Where a page goes on: behind what has this id."""
+    text = msgspec.json.encode({"after": last_id})
+    return base64.urlsafe_b64encode(text).decode().rstrip("=")
+
+
+def parse_cursor(told: str | None) -> tuple[int, str] | None:
+    """Time and id of the last of the page before; None for the first page.
+
+    Raises:
+        ValueError: it is no cursor.
+    """
+    if not told:
+        return None
+    try:
+        content = msgspec.json.decode(base64.urlsafe_b64decode(told + "=" * (-len(told) % 4)))
+        return parse_place(content["after"]), content["after"]
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(str(error)) from None
 
 
 def rounded_id(event: Document) -> int:

@@ -1,22 +1,20 @@
 """Events, v2: post (changes and alerts), search, list, read. Pages go on by cursor."""
 
-import base64
 import itertools
 import math
 from typing import Any, Final
 from urllib.parse import urlencode
-
-import msgspec
 
 from pettwin_pipeline.datadog_protocol.searching import parse_search
 from pettwin_pipeline.emulator.clock import parse_moment
 from pettwin_pipeline.emulator.exchange import Answer, Call, Route
 from pettwin_pipeline.emulator.refusals import Refusal, bad_request, titled
 from pettwin_pipeline.emulator.resources.event_store import (
+    encode_cursor,
     find_event,
     keep_event,
+    parse_cursor,
     parse_instant,
-    parse_place,
     record_of,
     shown_v2,
 )
@@ -128,7 +126,7 @@ def _found(
         if after is None or ((_place(one) < after) == newest_first and _place(one) != after)
     )
     shown = list(itertools.islice((one for one in found if test(record_of(one))), limit))
-    return shown, _cursor(shown[-1]) if shown else ""
+    return shown, encode_cursor(shown[-1]["uid"]) if shown else ""
 
 
 def _span_ms(
@@ -145,19 +143,10 @@ def _place(event: Document) -> tuple[int, str]:
     return event["timestamp_ms"], event["uid"]
 
 
-def _cursor(last: Document) -> str:
-    text = msgspec.json.encode({"after": last["uid"]})
-    return base64.urlsafe_b64encode(text).decode().rstrip("=")
-
-
 def _parse_cursor(told: str | None) -> tuple[int, str] | None:
-    """The place of the last event of the page before."""
-    if not told:
-        return None
     try:
-        content = msgspec.json.decode(base64.urlsafe_b64decode(told + "=" * (-len(told) % 4)))
-        return parse_place(content["after"]), content["after"]
-    except (ValueError, TypeError, KeyError, AttributeError):
+        return parse_cursor(told)
+    except ValueError:
         raise _invalid("page", "invalid cursor") from None
 
 

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from pettwin_pipeline.datadog_protocol.evaluation import grid_of
 from pettwin_pipeline.datadog_protocol.frames import Frame, Group
 from pettwin_pipeline.datadog_protocol.rolling import Grid
 from pettwin_pipeline.datadog_protocol.syntax import Expression, Named, walk
@@ -17,7 +18,6 @@ from pettwin_pipeline.emulator.querying import (
     percentiles_told,
     read_formula,
     read_query,
-    window_grid,
     without_percentiles,
 )
 from pettwin_pipeline.emulator.refusals import refuse
@@ -40,35 +40,38 @@ def _checked(state: State, call: Call) -> Document:
     return attributes
 
 
+def _queries(attributes: Document) -> list[tuple[str, Document]]:
+    """What is asked, with names; what has none is called by its place."""
+    return [
+        (told.get("name") or f"query{place}", told)
+        for place, told in enumerate(attributes["queries"], 1)
+    ]
+
+
 def _named(attributes: Document) -> dict[str, Expression]:
     """The queries by name; those of data sources that are not kept here are left out."""
     found: dict[str, Expression] = {}
-    for place, told in enumerate(attributes["queries"]):
+    for name, told in _queries(attributes):
         if told.get("data_source") != "metrics":
             continue
         expressions = read_query(told["query"])
         if len(expressions) != 1:
             refuse("A query of a formula is one query, not several")
-        found[told.get("name") or f"query{place + 1}"] = expressions[0]
+        found[name] = expressions[0]
     return found
 
 
 def _documents(attributes: Document) -> dict[str, Document]:
     """The queries over logs and events by name."""
-    return {
-        told.get("name") or f"query{place + 1}": told
-        for place, told in enumerate(attributes["queries"])
-        if told.get("data_source") in SOURCES
-    }
+    every = _queries(attributes)
+    return {name: told for name, told in every if told.get("data_source") in SOURCES}
 
 
 def _formulas(attributes: Document, names: dict[str, Expression]) -> list[Formula]:
     """Those that are asked, or each query by itself."""
     kept = {*names, *_documents(attributes)}
     told = attributes.get("formulas") or [{"formula": name} for name in sorted(kept)]
-    known = {
-        one.get("name") or f"query{place + 1}" for place, one in enumerate(attributes["queries"])
-    }
+    known = {name for name, _ in _queries(attributes)}
     formulas = []
     for one in told:
         expression = read_formula(one["formula"])
@@ -103,7 +106,7 @@ def _timeseries(state: State, call: Call) -> Answer:
     interval_ms = attributes.get("interval")
     interval_s = max(int(interval_ms) // 1000, 1) if interval_ms else None
     begins_s, ends_s = attributes["from"] / 1000, attributes["to"] / 1000
-    over = window_grid(list(names.values()), begins_s, ends_s, interval_s)
+    over = grid_of(list(names.values()), begins_s, ends_s, interval_s)
     known: dict[str, Expression | Frame] = dict(names)
     for name, told in _documents(attributes).items():
         known[name] = document_frame(state, told, over)
@@ -135,7 +138,7 @@ def _scalar(state: State, call: Call) -> Answer:
     names = _named(attributes)
     formulas = _formulas(attributes, names)
     begins_s, ends_s = attributes["from"] / 1000, attributes["to"] / 1000
-    over = window_grid(list(names.values()), begins_s, ends_s)
+    over = grid_of(list(names.values()), begins_s, ends_s)
     frames = dict(zip(names, evaluated(state, list(names.values()), over), strict=True))
     aggregators = _asked_aggregators(attributes)
     at = Grid(int(begins_s), max(int(ends_s) - int(begins_s), 1), 1)
@@ -160,11 +163,8 @@ def _errors(state: State, names: dict[str, Expression]) -> dict[str, str]:
 
 
 def _asked_aggregators(attributes: Document) -> dict[str, str]:
-    found = {}
-    for place, told in enumerate(attributes["queries"]):
-        asked = told.get("aggregator") or "avg"
-        found[told.get("name") or f"query{place + 1}"] = _AGGREGATORS.get(asked, asked)
-    return found
+    asked = {name: told.get("aggregator") or "avg" for name, told in _queries(attributes)}
+    return {name: _AGGREGATORS.get(one, one) for name, one in asked.items()}
 
 
 def _columns(

@@ -67,14 +67,8 @@ def _plausible(told: int, now_ms: int) -> int:
     return now_ms
 
 
-def log_documents(state: State, from_s: float, to_s: float) -> Iterator[Found]:
-    """What a search sees of the logs from one time to another, both included, newest first."""
-    for one in state.timeline.between("log", math.ceil(from_s * 1000), math.floor(to_s * 1000)):
-        yield log_record_of(one)
-
-
 def timed_logs(state: State, from_s: float, to_s: float) -> Iterator[tuple[float, Found]]:
-    """The same with their times, unix seconds."""
+    """When, and what a search sees: from one time to another, both included, newest first."""
     for one in state.timeline.between("log", math.ceil(from_s * 1000), math.floor(to_s * 1000)):
         yield one["timestamp_ms"] / 1000, log_record_of(one)
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from pettwin_pipeline.datadog_protocol.evaluation import grid_of
 from pettwin_pipeline.datadog_protocol.frames import Frame
 from pettwin_pipeline.datadog_protocol.rendering import render, render_scope
 from pettwin_pipeline.datadog_protocol.rolling import Floats, Grid
@@ -20,7 +21,6 @@ from pettwin_pipeline.emulator.querying import (
     evaluated,
     percentiles_told,
     read_query,
-    window_grid,
     without_percentiles,
 )
 from pettwin_pipeline.emulator.refusals import refuse
@@ -36,7 +36,7 @@ def _query(state: State, call: Call) -> Answer:
         refuse("The parameter 'query' is required")
     expressions = read_query(query)
     check_window(begins, ends)
-    over = window_grid(expressions, begins, ends)
+    over = grid_of(expressions, begins, ends)
     frames = evaluated(state, expressions, over)
     series = [
         one
