@@ -66,9 +66,9 @@ def draw_quality(
     step = max(1, len(ensemble) // 6)
     right.set_xticks(range(0, len(ensemble), step), [o["day"][5:] for o in ensemble[::step]])
     right.set_title(f"{rows[-1]['detector']}, by day", loc="left", fontsize=9)
-    for axes in (left, right):
+    for axes, places in ((left, len(SHARES)), (right, len(ensemble))):
         axes.set_ylim(0, 1.02)
-        axes.set_xmargin(0.15)
+        axes.set_xlim(-0.5, places - 0.3)  # a place for what has no value too
         axes.tick_params(labelsize=8, colors=_INK)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(fontsize=7, frameon=False, loc="lower left")
